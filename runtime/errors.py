@@ -1,0 +1,136 @@
+"""Everything that can go wrong, as one tree.
+
+    LlamaletError
+    ├── InvalidRequest        what the caller sent cannot be answered as it stands
+    │   ├── ContextTooLong    prompt and max_tokens do not fit the context together
+    │   └── Unsupported       an option we know and cannot honour
+    ├── NotFound
+    │   ├── UnknownModel      no such model in the catalogue
+    │   └── UnknownAdapter    no such LoRA adapter for this model
+    ├── ModelUnavailable
+    │   ├── ModelMissing      in the catalogue, but its file is not on this machine
+    │   ├── ModelBroken       the file is there and is not what it should be
+    │   └── ModelUnsupported  a whole GGUF file of a kind that this runtime does not run
+    ├── NotServed
+    │   ├── QueueFull         too many requests wait already
+    │   ├── TimedOut          the request's own time limit has passed
+    │   └── Cancelled         its caller took the request back
+    ├── ConfigError           a setting or a configuration file is wrong
+    └── EngineError           the engine failed, which is our fault
+        └── EngineClosed      it was shut down while the request was in it
+
+Each class carries Workers AI's error code and HTTP status (developers.cloudflare.com/workers-ai/platform/errors, and
+what the service was seen to send), and the exit code of the command line. Every error can be pickled, so that it
+crosses a process boundary unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LlamaletError(Exception):
+    """What every error of this package is.
+
+    `message` says what was wrong, with the numbers; `hint`, when given, says what to do or type next.
+    """
+
+    code: ClassVar[int] = 5000  # ours: the service publishes no code for a plain failure
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 70  # EX_SOFTWARE of sysexits.h, as are the others where they fit
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class InvalidRequest(LlamaletError):
+    """What the caller sent cannot be answered as it stands."""
+
+    code, status, exit_code = 5006, 400, 65  # EX_DATAERR
+
+
+class ContextTooLong(InvalidRequest):
+    """Prompt and `max_tokens` do not fit the context together."""
+
+    code, status, exit_code = 5021, 413, 65
+
+
+class Unsupported(InvalidRequest):
+    """An option that we know, and that cannot be honoured."""
+
+
+class NotFound(LlamaletError):
+    """A name that the catalogue does not hold."""
+
+    code, status, exit_code = 5007, 400, 67  # EX_NOUSER, the nearest: the name is not known
+
+
+class UnknownModel(NotFound):
+    """No such model in the catalogue."""
+
+
+class UnknownAdapter(NotFound):
+    """No such LoRA adapter for this model."""
+
+    code, status, exit_code = 5005, 405, 67
+
+
+class ModelUnavailable(LlamaletError):
+    """The catalogue has the model, this machine cannot run it now."""
+
+    code, status, exit_code = 5000, 503, 66  # EX_NOINPUT
+
+
+class ModelMissing(ModelUnavailable):
+    """The model's file is not on this machine."""
+
+
+class ModelBroken(ModelUnavailable):
+    """The model's file is not what it should be: cut short, damaged, or no GGUF at all."""
+
+
+class ModelUnsupported(ModelUnavailable):
+    """A whole GGUF file of an architecture or tokenizer that this runtime does not run."""
+
+
+class NotServed(LlamaletError):
+    """A good request that was not answered to its end."""
+
+    code, status, exit_code = 3040, 429, 75  # EX_TEMPFAIL
+
+
+class QueueFull(NotServed):
+    """Too many requests wait already; the same request may be answered later."""
+
+
+class TimedOut(NotServed):
+    """The request's own time limit has passed."""
+
+    code, status, exit_code = 3007, 408, 75
+
+
+class Cancelled(NotServed):
+    """The request was taken back by its caller."""
+
+    code, status, exit_code = 3008, 408, 130  # 128 + SIGINT, what a shell reports after Ctrl-C
+
+
+class ConfigError(LlamaletError):
+    """A setting or a configuration file is wrong; the message names the file, the line and the key."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class EngineError(LlamaletError):
+    """The engine failed."""
+
+
+class EngineClosed(EngineError):
+    """The engine was shut down while, or before, the request was in it."""
+
+    status = 503

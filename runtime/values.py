@@ -1,0 +1,153 @@
+"""The plain values that travel between the modules.
+
+All are frozen, compare by content and survive a pipe (pickle), since the engine may live in another process. What is
+not here: JSON shapes (`runtime.wire`) and anything that holds state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model asked for. `arguments` is the decoded JSON object; `id` ties a tool's result to it."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, already normalised: `content` is text and never None."""
+
+    role: str
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of prompt. Only where `special` is true may its text become control tokens."""
+
+    text: str
+    special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen from the logits.
+
+    temperature: 0 to 5; 0 takes the likeliest token. Default 0.6 (Workers AI's, and generation_config.json of Llama 3).
+    top_k: 1 to 50 likeliest tokens; None is off.
+    top_p: 0 to 2, the smallest set of tokens with that much probability; 1 and more is off. Default 0.9
+        (generation_config.json of Llama 3.1 and 3.2; Workers AI states none).
+    min_p: 0 to 1, drops tokens less likely than this share of the likeliest; 0 is off.
+    seed: 1 to 9999999999; None draws one.
+    repetition_penalty: 0 to 2, divides the logits of tokens in prompt or output; 1 is none, and so is 0, which the
+        published schema allows.
+    frequency_penalty, presence_penalty: 0 to 2, taken off the logits of tokens in the output, by count or at once.
+    logit_bias: (token id, bias to add) pairs.
+    logprobs: give each token's log probability and those of so many likeliest; None gives none.
+    """
+
+    temperature: float = 0.6
+    top_k: int | None = None
+    top_p: float = 0.9
+    min_p: float = 0.0
+    seed: int | None = None
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an engine is asked to do: go on after `prompt` for at most `max_tokens` tokens.
+
+    `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds from submission.
+    """
+
+    id: str
+    prompt: tuple[Segment, ...]
+    max_tokens: int = 256
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    lora: str | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token with the natural logarithm of its probability, before any penalty or filter."""
+
+    token: int
+    text: bytes
+    logprob: float
+    top: tuple[tuple[int, bytes, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written. `cached_tokens` of the prompt were in the KV cache already."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds spent waiting for a place, reading the prompt, and writing the answer."""
+
+    queue: float
+    prompt: float
+    decode: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Some more of the answer: whole characters, never part of one. `logprobs` has the tokens sampled since the last."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of `total` prompt tokens, `done` have been read."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of an answer."""
+
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of a request that is not answered; nothing follows it. `error` is raised in the caller."""
+
+    error: Exception
+
+
+Event = Text | Progress | Done | Failed
