@@ -24,13 +24,18 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation, already normalised: `content` is text and never None."""
+    """One turn of a conversation, already normalised: `content` is text and never None.
+
+    `is_json`: a tool's result that came as a JSON object or array; `content` is its JSON text. The prompt shows that as
+    it is, and quotes a result that came as text.
+    """
 
     role: str
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
     tool_call_id: str | None = None
+    is_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,26 @@ class Sampling:
     presence_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a caller of `run` asks for: `messages`, or a `prompt` without a conversation.
+
+    raw: give the text to the model as it is, without the chat format. date: what the prompt calls today; None leaves
+    it to the settings. timeout: seconds; None leaves it to the settings.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    raw: bool = False
+    stream: bool = False
+    max_tokens: int = 256
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    lora: str | None = None
+    date: str | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

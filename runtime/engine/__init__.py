@@ -7,12 +7,33 @@ another one, and a test can put a script in its place.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.catalog import Adapter
     from runtime.values import Event, Request
 
 Emit = Callable[["Event"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine is made of: files that `runtime.gguf` has checked, and sizes.
+
+    context: KV cells (tokens) shared by all requests. slots: sequences decoded at once. queue: requests that may wait
+    beyond those. threads: of llama.cpp. gpu_layers: as llama.cpp's n_gpu_layers, 0 keeps to the CPU.
+    """
+
+    model: Path
+    context: int = 4096
+    slots: int = 4
+    queue: int = 64
+    threads: int = 1
+    gpu_layers: int = 0
+    adapters: tuple[Adapter, ...] = ()
 
 
 class Engine(Protocol):

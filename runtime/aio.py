@@ -1,0 +1,137 @@
+"""`AsyncRuntime`: the same names as `Runtime`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+
+from runtime.session import Runtime
+from runtime.values import Done, Failed
+from runtime.wire import workers_ai
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.engine import Emit
+    from runtime.session import Ticket
+    from runtime.values import Event
+
+LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
+
+
+class AsyncStream:
+    """The answer as it comes: an asynchronous iterator of `{"response": ...}` events, of which the last has `usage`.
+
+    Leaving it early, by `close()`, the end of an `async with` block, or by dropping it, cancels the request.
+    """
+
+    def __init__(self, ticket: Ticket, events: asyncio.Queue[Event]) -> None:
+        self._ticket, self._events = ticket, events
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while not self._ended:
+            event = await self._events.get()
+            self._ended = isinstance(event, Done | Failed)
+            shown = workers_ai.stream_event(event)
+            if shown is not None:
+                return shown
+        raise StopAsyncIteration
+
+    def cancel(self) -> None:
+        """Stop the answer. Going on to iterate gives what was written until then, and the end, whose `finish_reason`
+        is "cancelled"."""
+        self._ticket.cancel()
+
+    async def close(self) -> None:
+        """Cancel, and give nothing more."""
+        self._ticket.cancel()
+        self._ended = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        self._ticket.cancel()
+
+
+class AsyncRuntime:
+    """`Runtime` for asyncio: takes and gives the same. A thin bridge; a task that is cancelled cancels its run.
+
+    async with AsyncRuntime() as ai:
+        answer = await ai.run("1b", {"prompt": "Why is the sky blue?"})
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Options are those of `Runtime`."""
+        self._runtime = Runtime(**options)
+        self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet")
+
+    @property
+    def settings(self) -> Any:
+        return self._runtime.settings
+
+    @property
+    def catalog(self) -> Any:
+        return self._runtime.catalog
+
+    async def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
+        """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        body = {**(inputs or {}), **options}
+        ticket = await self.start(model, body, functools.partial(_deliver, loop, events))
+        if body.get("stream"):
+            return AsyncStream(ticket, events)
+        answer = workers_ai.Answer()
+        try:
+            while (result := answer.add(await events.get())) is None:
+                pass
+        finally:
+            ticket.cancel()
+        return result
+
+    async def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
+        """As `Runtime.start`. Cancelled while it waits, it takes the run back as soon as that has begun."""
+        begun = self._threads.submit(self._runtime.start, model, body, emit)
+        try:
+            return await asyncio.wrap_future(begun)
+        except asyncio.CancelledError:
+            if not begun.cancel():
+                begun.add_done_callback(_take_back)
+            raise
+
+    async def unload(self) -> None:
+        """As `Runtime.unload`."""
+        await asyncio.wrap_future(self._threads.submit(self._runtime.unload))
+
+    async def close(self) -> None:
+        """As `Runtime.close`."""
+        # Not in the pool: its threads may all be waiting for a model to load, which closing ends.
+        await asyncio.to_thread(self._runtime.close)
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _take_back(begun: Any) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        begun.result().cancel()
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Event], event: Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(events.put_nowait, event)

@@ -1,0 +1,55 @@
+"""The one door to llama.cpp's library: it is loaded here, its log routed, its callbacks chosen."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import threading
+from typing import Any
+
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugger on the process
+
+from llama_cpp import llama_cpp as c  # noqa: E402 - the variable must be set before
+
+__all__ = ["abort_when_set", "c", "forget_error", "last_error"]
+
+log = logging.getLogger("llamalet.llama")
+
+_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+_last = threading.local()
+
+
+@c.llama_log_callback  # type: ignore[untyped-decorator]
+def _route_log(level: int, text: bytes, _: object) -> None:
+    """llama.cpp's log goes to `logging`, all of it as debug: what matters is raised as an error by the facade."""
+    message = text.decode("utf-8", "replace").rstrip()
+    if level == _ERROR:
+        _last.text = message
+    if message:
+        log.debug("%s", message)
+
+
+def forget_error() -> None:
+    """Call before an operation whose failure `last_error` shall explain."""
+    _last.text = ""
+
+
+def last_error() -> str:
+    """The last thing that llama.cpp logged as an error on this thread."""
+    return getattr(_last, "text", "") or "it gives no reason"
+
+
+def abort_when_set(flag: ctypes.Array[ctypes.c_char]) -> tuple[Any, Any]:
+    """An abort callback and its argument: a batch ends once the two-byte flag holds b"\\1\\0".
+
+    The callback is C's own strlen, which gives 1 for a set flag and 0 for an empty one: no Python runs, and no lock is
+    taken, in the middle of a batch.
+    """
+    libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    return ctypes.cast(libc.strlen, c.ggml_abort_callback), ctypes.cast(flag, ctypes.c_void_p)
+
+
+c.llama_log_set(_route_log, ctypes.c_void_p(0))
+c.llama_backend_init()

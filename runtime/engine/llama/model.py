@@ -1,0 +1,107 @@
+"""Weights and vocabulary of one GGUF file."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+from runtime.engine.llama.library import c, forget_error, last_error
+from runtime.errors import EngineError, InvalidRequest, ModelBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Model:
+    """Weights and vocabulary of one GGUF file, which `runtime.gguf.check` must have passed.
+
+    Tokenizing and looking up pieces is safe from any thread.
+    """
+
+    def __init__(
+        self, path: Path, *, gpu_layers: int = 0, progress: Callable[[float], None] | None = None, vocab_only: bool = False
+    ) -> None:
+        """Load the file. `progress` is called with 0.0 to 1.0; an exception in it stops the load and is raised here."""
+        params = c.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.vocab_only = vocab_only
+        failure: list[BaseException] = []
+        params.progress_callback = c.llama_progress_callback(lambda done, _: _report(progress, done, failure))
+        forget_error()
+        self._model = c.llama_model_load_from_file(str(path).encode("utf-8"), params)
+        if failure:
+            self.free()
+            raise failure[0]
+        if not self._model:
+            raise ModelBroken(f"llama.cpp cannot load {path}: {last_error()}.")
+        self._vocab = c.llama_model_get_vocab(self._model)
+        self.n_vocab: int = c.llama_vocab_n_tokens(self._vocab)
+        self.trained_context: int = c.llama_model_n_ctx_train(self._model)
+        self._pieces: dict[int, bytes] = {}
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`. Only with `special` does text like `<|eot_id|>` become a control token."""
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"Text has a lone surrogate at position {error.start}, which is no character.") from None
+        if not data:
+            return []
+        room = len(data) + 2
+        tokens = (c.llama_token * room)()
+        count: int = c.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+        if count < 0:
+            raise EngineError(f"llama.cpp gave {-count} tokens for {len(data)} bytes of text.")
+        return tokens[:count]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token, which may be part of a character; control tokens have none."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token)
+        return known
+
+    def _read_piece(self, token: int) -> bytes:
+        self._check_token(token)
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count: int = c.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its turn or its text with this token (any end-of-generation token)."""
+        self._check_token(token)
+        return bool(c.llama_vocab_is_eog(self._vocab, token))
+
+    def _check_token(self, token: int) -> None:
+        if not 0 <= token < self.n_vocab:
+            raise EngineError(f"Token {token} is outside of the vocabulary of {self.n_vocab}.")
+
+    def load_adapter(self, path: Path) -> Any:
+        """A LoRA adapter for `Context.set_adapter`; it is freed with the model."""
+        forget_error()
+        adapter = c.llama_adapter_lora_init(self._model, str(path).encode("utf-8"))
+        if not adapter:
+            raise ModelBroken(f"llama.cpp cannot use the adapter {path}: {last_error()}.")
+        return adapter
+
+    def free(self) -> None:
+        """Free the weights; the contexts made from them must be freed before."""
+        if self._model:
+            c.llama_model_free(self._model)
+            self._model = None
+
+
+def _report(progress: Callable[[float], None] | None, done: float, failure: list[BaseException]) -> bool:
+    if progress is None:
+        return True
+    try:
+        progress(done)
+    except BaseException as error:  # noqa: BLE001 - it travels around llama.cpp and is raised by Model
+        failure.append(error)
+        return False
+    return True

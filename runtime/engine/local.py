@@ -1,0 +1,301 @@
+"""The engine in this process: one model, one thread, and the loop that everything is built around."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runtime import gguf
+from runtime.engine.llama import Candidates, Context, Model
+from runtime.engine.sampling import Sampler
+from runtime.engine.scheduler import Scheduler
+from runtime.engine.sequence import Sequence, Times
+from runtime.errors import (
+    ContextTooLong,
+    EngineClosed,
+    EngineError,
+    InvalidRequest,
+    LlamaletError,
+    QueueFull,
+    TimedOut,
+    UnknownAdapter,
+)
+from runtime.values import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.catalog import Adapter
+    from runtime.engine import Emit, EngineConfig
+    from runtime.engine.scheduler import Work
+    from runtime.values import Request
+
+log = logging.getLogger("llamalet.engine")
+
+BATCH = 512  # tokens; llama.cpp's own n_ubatch, beyond which prompts get no faster
+
+
+def _draw_seed() -> int:
+    return secrets.randbits(32)
+
+
+class LocalEngine:
+    """Runs one model on a thread of its own. See `runtime.engine.Engine` for what the methods promise."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        progress: Callable[[float], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        draw_seed: Callable[[], int] = _draw_seed,
+    ) -> None:
+        """Load the model, which takes seconds. Raises `ModelBroken` or `EngineError`, or what `progress` raises."""
+        self._config, self._clock, self._draw_seed = config, clock, draw_seed
+        self._model = Model(config.model, gpu_layers=config.gpu_layers, progress=progress)
+        try:
+            self._adapters = {one.name: self._load_adapter(one) for one in config.adapters}
+            self._context = Context(
+                self._model, n_ctx=config.context, n_batch=BATCH, n_seq_max=config.slots, threads=config.threads
+            )
+        except BaseException:
+            self._model.free()
+            raise
+        self._candidates = Candidates(self._model.n_vocab)
+        batch = self._context.batch.capacity
+        self._scheduler = Scheduler(slots=config.slots, cells=self._context.n_ctx, batch=batch)
+        self._adapter: str | None = None  # the one set in llama.cpp
+
+        # Guards what follows. Reentrant, since the garbage collector may drop a stream, which cancels, anywhere.
+        self._lock = threading.Condition(threading.RLock())
+        self._open: dict[str, Sequence] = {}  # every request not ended
+        self._arrived: list[Sequence] = []
+        self._cancelled: set[str] = set()
+        self._in_batch: set[str] = set()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="llamalet-engine", daemon=True)
+        self._thread.start()
+
+    def _load_adapter(self, adapter: Adapter) -> tuple[Any, float] | LlamaletError:
+        """The adapter, or why it cannot be used: that concerns only those who ask for it."""
+        try:
+            gguf.check_adapter(adapter.path)
+            return self._model.load_adapter(adapter.path), adapter.scale
+        except LlamaletError as error:
+            log.warning("LoRA adapter %s cannot be used: %s", adapter.name, error)
+            return error
+
+    # -- called from any thread ------------------------------------------------------------------------------------
+
+    @property
+    def context(self) -> int:
+        return self._context.n_ctx
+
+    def submit(self, request: Request, emit: Emit) -> None:
+        self._check_open(request)  # before tokenizing, which costs time
+        self._check(request)
+        tokens = self._tokenize(request)
+        sequence = Sequence(request, tokens, emit, Times(submitted=self._clock()))
+        if sequence.cells > self.context:
+            raise ContextTooLong(
+                f"The prompt has {len(tokens)} tokens and max_tokens is {request.max_tokens}: together more than the "
+                f"context of {self.context} tokens.",
+                "Shorten the prompt, lower max_tokens, or load the model with a larger context.",
+            )
+        with self._lock:
+            self._check_open_locked(request)
+            self._open[request.id] = sequence
+            self._arrived.append(sequence)
+            self._lock.notify()
+
+    def cancel(self, request_id: str) -> None:
+        with self._lock:
+            if request_id not in self._open:
+                return
+            self._cancelled.add(request_id)
+            if self._in_batch == {request_id}:
+                self._context.abort(True)  # nobody else is in the batch that runs
+            self._lock.notify()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing = True
+            if self._thread.is_alive():
+                self._context.abort(True)
+            self._lock.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _check_open(self, request: Request) -> None:
+        with self._lock:
+            self._check_open_locked(request)
+
+    def _check_open_locked(self, request: Request) -> None:
+        if self._closing:
+            raise EngineClosed("The engine is closed.")
+        if request.id in self._open:
+            raise InvalidRequest(f"There is a request {request.id!r} already.")
+        room = self._config.slots + self._config.queue
+        if len(self._open) >= room:
+            raise QueueFull(
+                f"{len(self._open)} requests are running or waiting, and there is room for {room}.",
+                "Try again in a moment.",
+            )
+
+    def _check(self, request: Request) -> None:
+        if request.max_tokens < 1:
+            raise InvalidRequest(f"max_tokens is {request.max_tokens}; it must be at least 1.")
+        if request.lora is not None:
+            self._adapter_named(request.lora)
+        for token, _ in request.sampling.logit_bias:
+            if not 0 <= token < self._model.n_vocab:
+                raise InvalidRequest(f"logit_bias names token {token}; this model has 0 to {self._model.n_vocab - 1}.")
+
+    def _adapter_named(self, name: str) -> tuple[Any, float]:
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            known = ", ".join(sorted(self._adapters)) or "none"
+            raise UnknownAdapter(f"There is no LoRA adapter {name!r} for this model; there are: {known}.")
+        if isinstance(adapter, LlamaletError):
+            raise adapter
+        return adapter
+
+    def _tokenize(self, request: Request) -> list[int]:
+        tokens = []
+        for segment in request.prompt:
+            tokens += self._model.tokenize(segment.text, special=segment.special)
+        if not tokens:
+            raise InvalidRequest("The prompt is empty.")
+        return tokens
+
+    # -- the engine's thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: Exception = EngineClosed("The engine was closed while the request was in it.")
+        try:
+            while self._wait():
+                self.step()
+        except Exception as failure:
+            log.exception("the engine failed")
+            error = failure if isinstance(failure, LlamaletError) else EngineError(f"The engine failed: {failure!r}.")
+        finally:
+            self._shut_down(error)
+
+    def step(self) -> None:
+        """One batch: take up what has come in, decode, and let every sequence whose logits are ready advance."""
+        self._collect()
+        work = self._scheduler.plan()
+        if not work:
+            return
+        self._set_adapter()
+        ready = self._fill(work)
+        self._decode([sequence for sequence, _ in work])
+        for sequence, row in ready:
+            if not sequence.n_pending:
+                self._advance(sequence, row)
+
+    def _wait(self) -> bool:
+        """Until there is work; False when it is time to go."""
+        with self._lock:
+            self._context.abort(False)
+            while not (self._closing or self._open):
+                self._lock.wait()
+            return not self._closing
+
+    def _collect(self) -> None:
+        """Take in new requests, drop the cancelled and the late, admit who fits."""
+        now = self._clock()
+        with self._lock:
+            arrived, self._arrived = self._arrived, []
+            cancelled = [self._open[name] for name in self._cancelled if name in self._open]
+            self._cancelled.clear()
+        for sequence in arrived:
+            self._scheduler.add(sequence)
+        for sequence in cancelled:
+            self._end(sequence)
+            sequence.finish("cancelled", now)
+        for sequence in [s for s in (*self._scheduler.live, *self._scheduler.waiting) if s.deadline <= now]:
+            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
+        for sequence in self._scheduler.admit():
+            self._start(sequence, now)
+
+    def _start(self, sequence: Sequence, now: float) -> None:
+        sequence.times.admitted = now
+        sequence.sampler = Sampler(
+            sequence.request.sampling,
+            seed=self._draw_seed(),
+            prompt=sequence.tokens,
+            n_vocab=self._model.n_vocab,
+        )
+
+    def _set_adapter(self) -> None:
+        name = self._scheduler.adapter
+        if name != self._adapter:
+            self._context.set_adapter(*((None,) if name is None else self._adapter_named(name)))
+            self._adapter = name
+
+    def _fill(self, work: list[Work]) -> list[tuple[Sequence, int]]:
+        """Put the work into the batch; who will have logits, and in which row."""
+        batch = self._context.batch
+        batch.clear()
+        ready = []
+        for sequence, n_tokens in work:
+            tokens = sequence.tokens[sequence.n_past : sequence.n_past + n_tokens]
+            last = n_tokens == sequence.n_pending
+            row = batch.add(sequence.slot, tokens, sequence.n_past, output=last)
+            if last:
+                ready.append((sequence, row))
+        return ready
+
+    def _decode(self, sequences: list[Sequence]) -> None:
+        """Decode the batch. After an abort, each sequence goes on from what of it is in the KV cache."""
+        with self._lock:
+            self._in_batch = {sequence.request.id for sequence in sequences}
+        started = self._clock()
+        done = self._context.decode()
+        now = self._clock()
+        with self._lock:
+            self._in_batch = set()
+        if done:
+            self._scheduler.measured(len(self._context.batch), now - started)
+        for sequence in sequences:
+            sequence.decoded(self._context.length(sequence.slot), now)
+
+    def _advance(self, sequence: Sequence, row: int) -> None:
+        try:
+            reason = sequence.advance(self._context.logits(row), self._model, self._candidates)
+        except LlamaletError as error:
+            self._fail(sequence, error)
+            return
+        if reason:
+            self._end(sequence)
+            sequence.finish(reason, self._clock())
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        self._end(sequence)
+        sequence.emit(Failed(error))
+
+    def _end(self, sequence: Sequence) -> None:
+        """Free all that a sequence holds, before its caller hears of the end."""
+        if sequence.slot >= 0:
+            self._context.forget(sequence.slot)
+        if sequence.sampler:
+            sequence.sampler.free()
+        self._scheduler.remove(sequence)
+        with self._lock:
+            del self._open[sequence.request.id]
+
+    def _shut_down(self, error: Exception) -> None:
+        with self._lock:
+            self._closing = True
+            left, self._open = list(self._open.values()), {}
+        for sequence in left:
+            if sequence.sampler:
+                sequence.sampler.free()
+        self._context.free()
+        self._model.free()
+        for sequence in left:
+            sequence.emit(Failed(error))

@@ -1,0 +1,103 @@
+"""How one request's tokens are chosen: `Sampling` -> sampler chain, and log probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from runtime.engine.llama import Chain
+from runtime.values import TokenLogprob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from runtime.engine.llama import Candidates, Model
+    from runtime.engine.llama.sampler import Stage
+    from runtime.values import Sampling
+
+PENALTY_WINDOW = 4096  # tokens that the penalties look back on; Workers AI, like vLLM, looks at all
+GREEDY_BELOW = 1e-5  # clients send 1e-8 for 0 (langchain-cloudflare); dividing by much less overflows float32
+RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "draw a seed yourself"
+
+
+def fold_seed(seed: int) -> int:
+    """Workers AI's seeds go to 9,999,999,999, llama.cpp's have 32 bits: the high bits are XORed onto the low ones, so
+    seeds that fit stay what they are."""
+    folded = (seed ^ (seed >> 32)) & 0xFFFFFFFF
+    return 0 if folded == RANDOM_SEED else folded
+
+
+def stages(sampling: Sampling, seed: int) -> list[Stage]:
+    """The chain in llama.cpp's own order: bias, penalties, top_k, top_p, min_p, temperature, draw.
+
+    A filter that filters nothing is left out. Stage "penalties" of repetition comes before that of the other two,
+    since only repetition counts the prompt's tokens (as in vLLM and in OpenAI's definition).
+    """
+    chain: list[Stage] = []
+    if sampling.logit_bias:
+        chain.append(("logit_bias", sampling.logit_bias))
+    if sampling.repetition_penalty not in (0.0, 1.0):
+        chain.append(("penalties", PENALTY_WINDOW, float(sampling.repetition_penalty), 0.0, 0.0))
+    if sampling.frequency_penalty or sampling.presence_penalty:
+        penalties = float(sampling.frequency_penalty), float(sampling.presence_penalty)
+        chain.append(("penalties", PENALTY_WINDOW, 1.0, *penalties))
+    return chain + _selection(sampling, seed)
+
+
+def _selection(sampling: Sampling, seed: int) -> list[Stage]:
+    if sampling.temperature < GREEDY_BELOW:
+        return [("greedy",)]
+    chain: list[Stage] = []
+    if sampling.top_k is not None:
+        chain.append(("top_k", sampling.top_k))
+    if sampling.top_p < 1:
+        chain.append(("top_p", float(sampling.top_p)))
+    if sampling.min_p > 0:
+        chain.append(("min_p", float(sampling.min_p)))
+    return [*chain, ("temperature", float(sampling.temperature)), ("distribution", seed)]
+
+
+class Sampler:
+    """Chooses the tokens of one sequence. Lives on the engine's thread, and must be freed there."""
+
+    def __init__(self, sampling: Sampling, *, seed: int, prompt: Sequence[int], n_vocab: int) -> None:
+        chain = stages(sampling, fold_seed(seed if sampling.seed is None else sampling.seed))
+        self._chain = Chain(n_vocab, chain)
+        self._logprobs = sampling.logprobs
+        repetition = next((i for i, stage in enumerate(chain) if stage[0] == "penalties" and stage[2] != 1.0), None)
+        if repetition is not None:
+            self._chain.remember(repetition, prompt[-PENALTY_WINDOW:])
+
+    def sample(self, logits: NDArray[np.float32], candidates: Candidates) -> int:
+        """The next token after logits (n_vocab,). Raises `EngineError` when they are not finite."""
+        candidates.fill(logits)
+        return self._chain.choose(candidates)
+
+    def logprob(self, token: int, logits: NDArray[np.float32], model: Model) -> tuple[TokenLogprob, ...]:
+        """The token's log probability and those of the likeliest, if the request asked for them."""
+        if self._logprobs is None:
+            return ()
+        logprobs = log_softmax(logits)
+        top = tuple((i, model.piece(i), float(logprobs[i])) for i in likeliest(logprobs, self._logprobs))
+        return (TokenLogprob(token, model.piece(token), float(logprobs[token]), top),)
+
+    def free(self) -> None:
+        self._chain.free()
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Natural logarithms of the probabilities that the logits (n_vocab,) stand for."""
+    shifted = logits.astype(np.float64) - float(logits.max())
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+    return result
+
+
+def likeliest(logprobs: NDArray[np.float64], count: int) -> list[int]:
+    """The ids of the `count` highest, highest first."""
+    if count == 0:
+        return []
+    top = np.argpartition(logprobs, -count)[-count:]
+    return [int(i) for i in top[np.argsort(-logprobs[top], kind="stable")]]

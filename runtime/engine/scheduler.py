@@ -1,0 +1,119 @@
+"""Which tokens go into the next batch.
+
+It knows sequences, slots and KV cells, and nothing of llama.cpp. A sequence is admitted only when the cells for its
+whole prompt and answer can be reserved, in the order of arrival, so a batch always finds its cells. Prompts are read
+in chunks beside the running answers, sized by measured time. A batch holds one LoRA adapter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from runtime.engine.sequence import Sequence
+
+BESIDE_SECONDS = 0.2  # a step beside running answers: a pause that a reader hardly notices
+ALONE_SECONDS = 1.0  # a step of prompts only: how often progress is told
+FIRST_CHUNK = 32  # tokens, before anything was measured
+LEAST_CHUNK = 8  # tokens; fewer cost almost as much time (8 tokens 75 ms, one 25 ms on the 1B model, 2 cores)
+CAUTION = 0.8  # of the time allowed: later chunks attend to more tokens
+ADAPTER_STEPS = 32  # a switch reserves the graph again, so switch in runs; others wait that many steps at most
+
+
+class Work(NamedTuple):
+    """The next `n_tokens` tokens of a sequence."""
+
+    sequence: Sequence
+    n_tokens: int
+
+
+class Scheduler:
+    """Plans batches of at most `batch` tokens for at most `slots` sequences on `cells` KV cells."""
+
+    def __init__(self, *, slots: int, cells: int, batch: int) -> None:
+        self.cells = cells
+        self._batch = batch
+        self._free_slots = list(range(slots))
+        self._free_cells = cells
+        self.waiting: deque[Sequence] = deque()
+        self.live: list[Sequence] = []
+        self.adapter: str | None = None
+        self._run = 0  # steps with this adapter while others waited
+        self._step = 0
+        self._last_used: dict[str | None, int] = {}  # the step, by adapter
+        self._token_seconds: float | None = None
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence. It must fit the cells when it is alone."""
+        self.waiting.append(sequence)
+
+    def admit(self) -> list[Sequence]:
+        """Give slots and cells to those at the head of the queue for which there are enough."""
+        admitted = []
+        while self.waiting and self._free_slots and self.waiting[0].cells <= self._free_cells:
+            sequence = self.waiting.popleft()
+            sequence.slot = self._free_slots.pop()
+            self._free_cells -= sequence.cells
+            self.live.append(sequence)
+            admitted.append(sequence)
+        return admitted
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a sequence out, wherever it is; its slot and cells are free again."""
+        if sequence.slot < 0:
+            self.waiting.remove(sequence)
+            return
+        self.live.remove(sequence)
+        self._free_slots.append(sequence.slot)
+        self._free_cells += sequence.cells
+        sequence.slot = -1
+
+    def plan(self) -> list[Work]:
+        """The work of the next step, all of it with `self.adapter`."""
+        self._choose_adapter()
+        mine = [sequence for sequence in self.live if sequence.request.lora == self.adapter]
+        answering = [Work(sequence, sequence.n_pending) for sequence in mine if not sequence.is_reading]
+        reading = sorted((s for s in mine if s.is_reading), key=lambda s: s.n_pending)
+        return answering + self._share(reading, self._room(answering))
+
+    def measured(self, n_tokens: int, seconds: float) -> None:
+        """Tell what a batch took, so that the next chunks are sized by it."""
+        if n_tokens < LEAST_CHUNK:
+            return
+        each, known = seconds / n_tokens, self._token_seconds
+        # One slow batch (weights read from disk, a busy machine) must not make many small ones: what has been seen to
+        # be possible counts at once.
+        self._token_seconds = each if known is None or each < known else (known + each) / 2
+
+    def _room(self, answering: list[Work]) -> int:
+        """Prompt tokens that may go beside the answers."""
+        used = sum(work.n_tokens for work in answering)
+        if self._token_seconds is None:
+            chunk = FIRST_CHUNK
+        else:
+            seconds = BESIDE_SECONDS if answering else ALONE_SECONDS
+            chunk = max(LEAST_CHUNK, int(seconds * CAUTION / self._token_seconds) - used)
+        return min(chunk, self._batch - used)
+
+    @staticmethod
+    def _share(reading: list[Sequence], room: int) -> list[Work]:
+        """Even shares, shortest first: a short prompt is not held up by a long one."""
+        work = []
+        for position, sequence in enumerate(reading):
+            share = min(sequence.n_pending, room // (len(reading) - position))
+            if share > 0:
+                work.append(Work(sequence, share))
+                room -= share
+        return work
+
+    def _choose_adapter(self) -> None:
+        """Stay with the adapter, unless nobody needs it or others have waited long enough: then the one not used for
+        longest, so each gets its run in turn."""
+        self._step += 1
+        others = [sequence.request.lora for sequence in self.live if sequence.request.lora != self.adapter]
+        is_needed = len(others) < len(self.live)
+        if others and not (is_needed and self._run < ADAPTER_STEPS):
+            self.adapter, self._run = min(others, key=lambda name: self._last_used.get(name, 0)), 0
+        self._run = self._run + 1 if others else 0
+        self._last_used[self.adapter] = self._step

@@ -1,0 +1,310 @@
+"""`Runtime`: Workers AI's `run`, in this process."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import queue
+import threading
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+
+from runtime import catalog, gguf, machine, pipeline, prompt, settings, store
+from runtime.engine import EngineConfig
+from runtime.errors import EngineClosed
+from runtime.values import Done, Failed
+from runtime.wire import workers_ai
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from runtime.engine import Emit, Engine
+    from runtime.values import Event, Request
+
+log = logging.getLogger("llamalet")
+log.addHandler(logging.NullHandler())  # else Python itself prints a library's warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request that an engine has taken in."""
+
+    id: str
+    engine: Engine
+
+    def cancel(self) -> None:
+        """Take the request back. It ends soon, with what was written until then."""
+        self.engine.cancel(self.id)
+
+
+class Stream:
+    """The answer as it comes: an iterator of `{"response": ...}` events, of which the last has `usage`.
+
+    Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
+    """
+
+    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event]) -> None:
+        self._ticket, self._events = ticket, events
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        while not self._ended:
+            event = self._events.get()
+            self._ended = isinstance(event, Done | Failed)
+            shown = workers_ai.stream_event(event)
+            if shown is not None:
+                return shown
+        raise StopIteration
+
+    def cancel(self) -> None:
+        """From any thread: stop the answer. Going on to iterate gives what was written until then, and the end, whose
+        `finish_reason` is "cancelled"."""
+        self._ticket.cancel()
+
+    def close(self) -> None:
+        """Cancel, and give nothing more."""
+        self._ticket.cancel()
+        self._ended = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._ticket.cancel()
+
+
+class Runtime:
+    """Runs the catalogue's models, one at a time, each loaded on first use.
+
+    Safe from any number of threads. Use it in a `with` block, or call `close()`.
+
+        with Runtime() as ai:
+            ai.run("@cf/meta/llama-3.2-1b-instruct", {"prompt": "Why is the sky blue?"})["response"]
+    """
+
+    def __init__(
+        self,
+        *,
+        on_load: Callable[[float], None] | None = None,
+        today: Callable[[], datetime.date] = datetime.date.today,
+        make_engine: Callable[[EngineConfig, Callable[[float], None]], Engine] | None = None,
+        files: Iterable[str | os.PathLike[str]] = (),
+        **options: Unpack[settings.Options],
+    ) -> None:
+        """Options are the settings (README, Settings), and win over the environment and the configuration file.
+
+        files: GGUF files that may be run by their path; no other path can be.
+        on_load: called with 0.0 to 1.0 while a model is loaded, on the thread that waits for it; an exception in it
+        stops the load. today: where the date in the prompt comes from. make_engine: puts another engine in place of
+        llama.cpp's. Raises `ConfigError`.
+        """
+        self.settings = settings.load(options)
+        self.catalog = catalog.load(self.settings.models).with_files(files)
+        if self.settings.origin("log") != "default":  # else an application's own choice stands
+            log.setLevel(self.settings.log.upper())
+        self._on_load, self._today = on_load, today
+        self._make_engine = make_engine or _local_engine
+        self._turn = threading.Lock()  # held by whoever loads, so those after him wait for the same model
+        self._state = threading.Condition(threading.RLock())  # guards what follows; reentrant as the engine's
+        self._engine: Engine | None = None
+        self._loaded: str | None = None
+        self._running = 0
+        self._idle_timer: threading.Timer | None = None
+        self._closed = False
+
+    @overload
+    def run(
+        self, model: str, inputs: Mapping[str, Any] | None = None, /, *, stream: Literal[True], **options: Any
+    ) -> Stream: ...
+
+    @overload
+    def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any: ...
+
+    def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
+        """Answer `inputs` as `env.AI.run(model, inputs)` of Workers AI does; keywords are added to the inputs.
+
+        model: an id or alias of the catalogue, with `:QUANT` if it shall be that one.
+        inputs: `prompt` or `messages`, and the options of the model's published schema; ours are `stop`, `min_p`,
+        `logit_bias`, `logprobs`, `top_logprobs`, `date` and `timeout` (seconds).
+
+        Gives `{"response": text, "usage": {...}, "finish_reason": "stop" | "length", ...}`, or with `stream: True` a
+        `Stream` of its parts. Raises the errors of `runtime.errors`.
+        """
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        body = {**(inputs or {}), **options}
+        ticket = self.start(model, body, events.put)
+        if body.get("stream"):
+            return Stream(ticket, events)
+        answer = workers_ai.Answer()
+        try:
+            while (result := answer.add(events.get())) is None:
+                pass
+        finally:
+            ticket.cancel()  # does nothing to a request that has ended: this is for Ctrl-C
+        return result
+
+    def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
+        """Begin a run, loading the model if need be; its events go to `emit`, as `runtime.engine.Engine.submit` says."""
+        choice = self.catalog.find(model)
+        inputs = workers_ai.parse(body)
+        if inputs.lora is not None:
+            inputs = replace(inputs, lora=choice.spec.adapter(inputs.lora).name)
+        request = pipeline.prepare(
+            inputs,
+            request_id=uuid.uuid4().hex,
+            family=choice.spec.family,
+            date=self.settings.date or prompt.date_string(self._today()),
+            timeout=self.settings.timeout,
+        )
+        with self._turn:
+            try:
+                return self._submit(self._engine_for(choice), request, emit)
+            except EngineClosed:
+                if self._closed:
+                    raise
+                self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
+                return self._submit(self._engine_for(choice), request, emit)
+
+    def unload(self) -> None:
+        """Give the model's memory back, once the requests that run are done. The next run loads it again."""
+        with self._turn:
+            self._wait_idle()
+            self._drop_engine()
+
+    def close(self) -> None:
+        """Free everything. Requests that run end with `EngineClosed`, as does every later one."""
+        with self._state:
+            self._closed = True
+            engine = self._engine
+            self._stop_timer()
+            self._state.notify_all()
+        if engine:
+            engine.close()
+        with self._turn:
+            self._drop_engine()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- loading and unloading, one model at a time ----------------------------------------------------------------
+
+    def _engine_for(self, choice: catalog.Choice) -> Engine:
+        """The engine of this model, with the turn held."""
+        self._check_open()
+        name = f"{choice.spec.id}:{choice.quant.name if choice.quant else ''}"
+        if self._engine is None or self._loaded != name:
+            config = self._config(choice)  # before anything is given up: a model that is not there changes nothing
+            self._wait_idle()
+            self._drop_engine()
+            log.info("loading %s from %s", choice.spec.id, config.model)
+            engine = self._make_engine(config, self._report_load)
+            with self._state:
+                self._engine, self._loaded = engine, name
+            self._check_open()
+        assert self._engine is not None  # noqa: S101 - set above
+        return self._engine
+
+    def _config(self, choice: catalog.Choice) -> EngineConfig:
+        path = store.locate(choice.spec, choice.quant or self._preferred(choice.spec))
+        gguf.check(path)
+        return EngineConfig(
+            model=path,
+            context=self.settings.context,
+            slots=self.settings.slots,
+            queue=self.settings.queue,
+            threads=self.settings.threads or machine.threads(),
+            gpu_layers=self.settings.gpu_layers,
+            adapters=choice.spec.adapters,
+        )
+
+    def _preferred(self, spec: catalog.ModelSpec) -> catalog.Quant | None:
+        """The quant that the settings prefer, if the model has it."""
+        return next((quant for quant in spec.quants if quant.name == self.settings.quant), None)
+
+    def _report_load(self, done: float) -> None:
+        self._check_open()  # closing stops a load
+        if self._on_load:
+            self._on_load(done)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosed("This runtime is closed.")
+
+    def _wait_idle(self) -> None:
+        with self._state:
+            self._state.wait_for(lambda: self._closed or not self._running)
+
+    def _drop_engine(self) -> None:
+        with self._state:
+            engine, self._engine, self._loaded = self._engine, None, None
+            self._stop_timer()
+        if engine:
+            engine.close()
+
+    # -- requests that run, and keep-alive -------------------------------------------------------------------------
+
+    def _submit(self, engine: Engine, request: Request, emit: Emit) -> Ticket:
+        with self._state:
+            self._running += 1
+            self._stop_timer()
+
+        def emit_and_count(event: Event) -> None:
+            if isinstance(event, Done | Failed):
+                self._ended()
+            emit(event)
+
+        try:
+            engine.submit(request, emit_and_count)
+        except BaseException:
+            self._ended()
+            raise
+        return Ticket(request.id, engine)
+
+    def _ended(self) -> None:
+        with self._state:
+            self._running -= 1
+            if not self._running:
+                self._start_timer()
+                self._state.notify_all()
+
+    def _start_timer(self) -> None:
+        if self._closed or self.settings.keep_alive < 0:
+            return
+        self._idle_timer = threading.Timer(self.settings.keep_alive, self._unload_idle)
+        self._idle_timer.daemon = True
+        self._idle_timer.start()
+
+    def _stop_timer(self) -> None:
+        if self._idle_timer:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def _unload_idle(self) -> None:
+        timer = threading.current_thread()
+        with self._turn:
+            with self._state:
+                if self._idle_timer is not timer or self._running:
+                    return  # somebody came in the meantime
+            log.info("unloading %s, unused for %g seconds", self._loaded, self.settings.keep_alive)
+            self._drop_engine()
+
+
+def _local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:
+    from runtime.engine.local import LocalEngine
+
+    return LocalEngine(config, progress=progress)

@@ -1,0 +1,250 @@
+"""The settings: one table, which is the class `Settings` itself.
+
+What a setting is comes from, in this order: an argument (a command line flag or a keyword), the environment variable
+`LLAMALET_<NAME>`, the configuration file, the default. None and the empty text count as not given.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
+
+from runtime import tomlfile
+from runtime.errors import ConfigError
+from runtime.tomlfile import Kind, choice, file_path, suggestion, text, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+log = logging.getLogger("llamalet")
+
+T = TypeVar("T")
+PREFIX = "LLAMALET_"
+FILE_VARIABLE = "LLAMALET_CONFIG"  # names the configuration file
+NOT_OURS = ("LLAMALET_WHEEL_INDEX",)  # read by the installer, long before this package runs
+LONGEST = 30 * 24 * 3600.0  # seconds; a lock on Windows cannot wait longer than 49 days
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
+_DURATION = re.compile(r"(-?)(\d+(?:\.\d+)?|(?:\d+(?:\.\d+)?(?:ms|[smh]))+)", re.ASCII)
+
+
+def _seconds(value: Any) -> float:
+    """ "1h30m", "-1", 300 -> seconds; NaN for what is no duration, or a longer one than LONGEST."""
+    if type(value) in (int, float):
+        return float(value) if abs(value) <= LONGEST else math.nan
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return math.nan
+    parts = re.findall(r"([\d.]+)(ms|[smh]|)", found[2])
+    return _seconds(float(found[1] + "1") * sum(float(count) * _UNITS[unit] for count, unit in parts))
+
+
+def _idle_seconds(value: Any) -> float:
+    seconds = _seconds(value)
+    return seconds if seconds >= 0 else -1.0
+
+
+KEEP_ALIVE = Kind(
+    'seconds or a duration such as "5m", at most 30 days; negative is for ever, 0 is not at all',
+    lambda value: not math.isnan(_seconds(value)),
+    _idle_seconds,
+)
+TIMEOUT = Kind(
+    'seconds or a duration such as "90s" or "10m", from 1 second to 30 days',
+    lambda value: _seconds(value) >= 1,
+    _seconds,
+)
+PATH = file_path("the path of a TOML file")
+
+
+def _setting(kind: Kind[T], default: T, help: str) -> T:  # noqa: A002 - what every option parser calls it
+    return field(default=default, metadata={"kind": kind, "help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each setting with its kind, its default, and its unit and the default's reason in the help."""
+
+    models: Path | None = _setting(  # noqa: RUF009 - a field, and no value that instances share
+        PATH, None, "TOML file with models and LoRA adapters of your own; default: models.toml beside the config file"
+    )
+    context: int = _setting(
+        whole(256, 131072, "(tokens)"),
+        4096,
+        "tokens of all requests together that the KV cache holds; 4096 is Ollama's default, and the least that "
+        "llama-server goes down to on a small machine",
+    )
+    slots: int = _setting(
+        whole(1, 64),
+        4,
+        "requests decoded at once; 4, as llama-server has: more share a CPU's speed without adding to it",
+    )
+    threads: int = _setting(
+        whole(0, 512), 0, "threads to compute with; 0 takes the physical cores that affinity and CPU quota leave"
+    )
+    queue: int = _setting(
+        whole(0, 10000), 64, "requests that may wait; 64, since on a CPU those behind would wait for minutes"
+    )
+    keep_alive: float = _setting(
+        KEEP_ALIVE,
+        300.0,
+        "how long an idle model stays loaded: seconds, or 5m, which is Ollama's default; negative: for ever",
+    )
+    timeout: float = _setting(
+        TIMEOUT, 600.0, "seconds a request may take in all, waiting included; 600 is when OpenAI's client gives up"
+    )
+    date: str | None = _setting(
+        text("one line of at most 64 characters", r"[^\x00-\x1f\x7f]{1,64}"),
+        None,
+        "what the prompt gives as today's date, such as \"26 Jul 2024\"; default: today, as in Llama 3.2's template",
+    )
+    gpu_layers: int = _setting(
+        whole(-1, 1000), 0, "layers of the model to put on a GPU, -1 for all; 0, for machines that have none"
+    )
+    log: str = _setting(
+        choice("debug", "info", "warning", "error"),
+        "warning",
+        "level of the library's loggers; warning is Python's own",
+    )
+    quant: str | None = _setting(
+        text("a quant's name such as Q4_K_M", r"\w{1,32}"),
+        None,
+        "quant to prefer where a request names none; default: the model's own, Q4_K_M for the built-in ones",
+    )
+    _origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def origin(self, name: str) -> str:
+        """Where the value is from: "argument", "LLAMALET_CONTEXT", "/path/config.toml line 3" or "default"."""
+        return self._origins.get(name, "default")
+
+
+class Options(TypedDict, total=False):
+    """The settings as keywords: what may be given for each. None is not given."""
+
+    models: str | os.PathLike[str] | None
+    context: int | None
+    slots: int | None
+    threads: int | None
+    queue: int | None
+    keep_alive: float | str | None
+    timeout: float | str | None
+    date: str | None
+    gpu_layers: int | None
+    log: str | None
+    quant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table, for whatever lists the settings."""
+
+    name: str
+    kind: Kind[object]
+    default: object
+    help: str
+
+    @property
+    def env(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+SETTINGS: Mapping[str, Setting] = {
+    row.name: Setting(row.name, row.metadata["kind"], row.default, row.metadata["help"])
+    for row in fields(Settings)
+    if row.metadata
+}
+
+
+class _Given(NamedTuple):
+    value: object
+    origin: str
+
+
+def default_folder() -> Path:
+    """Where the configuration file is looked for when none is named: the system's place for such files."""
+    import platformdirs
+
+    return platformdirs.user_config_path("llamalet", appauthor=False)
+
+
+def load(
+    overrides: Mapping[str, object] | Options | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """The settings as they hold. Raises ConfigError naming origin, value, and what is accepted.
+
+    overrides: the arguments, by name. env: by default this process's environment.
+    file: the configuration file; by default the one that LLAMALET_CONFIG names, which must exist as well, else
+        config.toml in `folder` (default `default_folder()`), which may be missing.
+    """
+    env = os.environ if env is None else env
+    _warn_of_unknown(env)
+    path = _named_file(file, env) or (folder or default_folder()) / "config.toml"
+    # Each replaces what was given before it.
+    given = _from_file(path) if os.path.exists(path) else {}
+    given |= _from_env(env)
+    given |= _from_arguments(overrides or {})
+    if "models" not in given and os.path.exists(beside := path.with_name("models.toml")):
+        given["models"] = _Given(beside, "default")
+    values: dict[str, Any] = {name: each.value for name, each in given.items()}
+    return Settings(**values, _origins={name: each.origin for name, each in given.items()})
+
+
+def _named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The configuration file that somebody asked for. Raises ConfigError if it is not there."""
+    named, origin = (file, "argument file") if file else (env.get(FILE_VARIABLE), FILE_VARIABLE)
+    if not named:
+        return None
+    path = Path(os.path.expanduser(named))
+    if not path.is_file():
+        raise ConfigError(f"{origin}: there is no file {path}.")
+    return path
+
+
+def _from_file(path: Path) -> dict[str, _Given]:
+    root = tomlfile.read(path)
+    values = root.read({name: tomlfile.Key(setting.kind) for name, setting in SETTINGS.items()})
+    if "models" in values:
+        values["models"] = path.parent / values["models"]
+    return {name: _Given(value, f"{path} line {root.line(name)}") for name, value in values.items()}
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, _Given]:
+    return {
+        name: _Given(_read(setting, env[setting.env], setting.env), setting.env)
+        for name, setting in SETTINGS.items()
+        if env.get(setting.env)
+    }
+
+
+def _from_arguments(overrides: Mapping[str, object] | Options) -> dict[str, _Given]:
+    for name in overrides:
+        if name not in SETTINGS:
+            raise ConfigError(f"argument {name}: is no setting.", suggestion(name, SETTINGS))
+    return {
+        name: _Given(_read(SETTINGS[name], value, f"argument {name}"), "argument")
+        for name, value in overrides.items()
+        if value is not None and value != ""
+    }
+
+
+def _read(setting: Setting, value: object, origin: str) -> object:
+    try:
+        return setting.kind.read_text(value) if isinstance(value, str) else setting.kind.read(value)
+    except ValueError as wrong:
+        raise ConfigError(f"{origin}: {wrong}") from None
+
+
+def _warn_of_unknown(names: Iterable[str]) -> None:
+    """A variable misspelt would otherwise be dropped in silence."""
+    known = [*(setting.env for setting in SETTINGS.values()), FILE_VARIABLE, *NOT_OURS]
+    for name in names:
+        if name.startswith(PREFIX) and name not in known:
+            log.warning("%s is no setting and is ignored. %s", name, suggestion(name.removeprefix(PREFIX), SETTINGS))

@@ -1,0 +1,60 @@
+# Sourced by the other scripts: makes .venv in the project's folder, and puts the package and what it needs into it.
+# PYTHON names another Python; LLAMALET_WHEEL_INDEX an index of prebuilt llama-cpp-python wheels, which saves the build.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+venv=.venv
+[ -d "$venv/Scripts" ] && bin=$venv/Scripts || bin=$venv/bin
+
+die() { printf '%s\n' "$@" >&2; exit 1; }
+
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+
+find_python() {
+    for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+        if fits "$name"; then echo "$name"; return; fi
+    done
+    die "llamalet needs Python 3.11 to 3.14, and none was found." "Install one, or name it: PYTHON=/path/to/python $0"
+}
+
+# Runs a command into a log, and shows every few seconds that it is alive; on failure, the end of the log.
+watched() {
+    what=$1; shift
+    log=$venv/install.log
+    "$@" >"$log" 2>&1 &
+    pid=$!
+    trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+    started=$SECONDS
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        elapsed=$((SECONDS - started))
+        if [ -t 2 ]; then printf '\r%s ... %d s ' "$what" "$elapsed" >&2
+        elif [ $((elapsed % 20)) -eq 0 ]; then printf '%s ... %d s\n' "$what" "$elapsed" >&2
+        fi
+    done
+    [ -t 2 ] && printf '\n' >&2
+    trap - INT TERM
+    wait "$pid" || { tail -n 40 "$log" >&2; die "" "$what failed; the whole log is in $log."; }
+}
+
+# ensure REQUIREMENT...: an environment that has them; it is only added to when the project file or the list is new.
+ensure() {
+    python=$(find_python) || exit 1
+    stamp=$venv/installed-$(printf '%s' "$*" | cksum | cut -d ' ' -f 1)
+    wanted="$("$python" --version) $* $(cksum pyproject.toml)"
+    [ -x "$bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    if ! [ -x "$bin/python" ] || [ "$("$bin/python" --version)" != "$("$python" --version)" ]; then
+        "$python" -m venv --clear "$venv" || die "Python could not make an environment (on Debian: apt install python3-venv)."
+        [ -d "$venv/Scripts" ] && bin=$venv/Scripts || bin=$venv/bin
+    fi
+    options="--prefer-binary"
+    if [ -n "${LLAMALET_WHEEL_INDEX:-}" ]; then
+        options="$options --extra-index-url $LLAMALET_WHEEL_INDEX"
+    elif ! "$bin/python" -c 'import llama_cpp' 2>/dev/null; then
+        command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v cl >/dev/null || die \
+            "llama.cpp must be built, and no C++ compiler was found (on Debian: apt install build-essential)." \
+            "Or name an index of prebuilt wheels: LLAMALET_WHEEL_INDEX=https://... $0"
+        echo "Installing. Building llama.cpp takes 3 to 4 minutes on 2 cores, once." >&2
+    fi
+    watched "installing" "$bin/python" -m pip install --disable-pip-version-check $options "$@"
+    printf '%s' "$wanted" >"$stamp"
+}

@@ -1,0 +1,61 @@
+"""An engine that follows a script: for the layers above the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from runtime.errors import EngineClosed
+from runtime.values import Done, Failed, Text, Timings, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime.engine import Emit, EngineConfig
+    from runtime.values import Event, FinishReason, Request
+
+TIMINGS = Timings(queue=0.001, prompt=0.01, decode=0.1)
+
+
+def answer(*pieces: str, reason: FinishReason = "stop", prompt_tokens: int = 5) -> list[Event]:
+    """The events of an answer in these pieces, a token each."""
+    return [*(Text(piece) for piece in pieces), Done(reason, Usage(prompt_tokens, len(pieces)), TIMINGS)]
+
+
+class FakeEngine:
+    """Answers each request with the next script, at once. A script without an end waits to be cancelled or closed."""
+
+    def __init__(self, scripts: Iterable[list[Event] | Exception] = ()) -> None:
+        self.scripts = deque(scripts)
+        self.requests: list[Request] = []
+        self.config: EngineConfig | None = None
+        self.closed = threading.Event()
+        self.context = 4096
+        self._running: dict[str, Emit] = {}
+
+    def submit(self, request: Request, emit: Emit) -> None:
+        if self.closed.is_set():
+            raise EngineClosed("The fake engine is closed.")
+        self.requests.append(request)
+        script = self.scripts.popleft() if self.scripts else answer("ok")
+        if isinstance(script, Exception):
+            raise script
+        self._running[request.id] = emit
+        for event in script:
+            self._emit(request.id, event)
+
+    def cancel(self, request_id: str) -> None:
+        self._emit(request_id, Done("cancelled", Usage(5, 0), TIMINGS))
+
+    def close(self) -> None:
+        self.closed.set()
+        for request_id in list(self._running):
+            self._emit(request_id, Failed(EngineClosed("The fake engine was closed.")))
+
+    def _emit(self, request_id: str, event: Event) -> None:
+        emit = self._running.get(request_id)
+        if isinstance(event, Done | Failed):
+            self._running.pop(request_id, None)
+        if emit:
+            emit(event)
