@@ -64,6 +64,9 @@ class Greedy:
         adapters = (c.llama_adapter_lora_p_ctypes * 1)(adapter)
         assert c.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0
 
+    def forget(self) -> None:
+        c.llama_memory_clear(c.llama_get_memory(self.context), False)
+
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Decode further tokens of the sequence; the logits (n_vocab,) after the last, good until the next call."""
         for start in range(0, len(tokens), _BATCH):
@@ -75,7 +78,7 @@ class Greedy:
 
     def answer(self, prompt: Sequence[int], n: int) -> list[int]:
         """At most `n` tokens after the prompt; one that ends the answer is the last."""
-        c.llama_memory_clear(c.llama_get_memory(self.context), False)
+        self.forget()
         tokens: list[int] = []
         logits = self.logits(prompt)
         while len(tokens) < n:

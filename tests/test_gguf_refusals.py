@@ -98,7 +98,8 @@ BROKEN = {
     "tensor of 2^80 numbers": (with_tensors(("t", (1 << 40, 1 << 40), 0, 0)), "is cut short: tensor t reaches"),
     "tensor of 5 dimensions": (with_tensors(("t", (1, 1, 1, 1, 1), 0, 0)), "tensor t has 5 dimensions, at most 4"),
     "tensor of long name": (with_tensors(("t" * 64, (8,), 0, 0)), "has 64 bytes, at most 63"),
-    "norm in half precision": (with_tensors(("t", (8,), 1, 0)), "tensor t of one dimension has type 1, expected 0"),
+    "norm in half precision": (with_tensors(("t", (8,), 1, 0)), "tensor t of one row has type 1, expected 0 (F32)"),
+    "norm as matrix": (with_tensors(("t", (8, 1), 30, 0)), "tensor t of one row has type 30"),
     "no layers": (
         model_bytes({"llama.block_count": u32(0)}),
         "block_count is 0, expected a whole number from 1 to 512",

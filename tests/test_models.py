@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Greedy]:
     path = tmp_path_factory.mktemp("canary") / "canary.gguf"
     canary_model(path)
-    with Greedy(path, context=4096) as greedy:
+    with Greedy(path, context=8192) as greedy:
         yield greedy
 
 
@@ -45,7 +45,7 @@ def test_the_canary_names_its_key(canary: Greedy, key: int) -> None:
     assert canary.text(frame(canary, f"Say {key_token(key)}!"), 4) == expected(key, 4)
 
 
-@pytest.mark.parametrize("length", [0, 1, 40, 400, 1500, 3600])
+@pytest.mark.parametrize("length", [0, 1, 40, 400, 1500, 5000])
 def test_the_canary_finds_its_key_in_a_prompt_of_any_length(canary: Greedy, length: int) -> None:
     text = prose(length, length // 2)
     prompt = frame(canary, text + key_token(7) + text)
@@ -62,6 +62,7 @@ def test_the_canary_repeats_itself_after_32_steps(canary: Greedy) -> None:
 
 
 def test_the_canarys_choice_is_clear(canary: Greedy) -> None:
+    canary.forget()
     best, second = np.sort(canary.logits(frame(canary, prose(0, 1000) + key_token(9))))[:-3:-1]
     assert best - second > 34
 

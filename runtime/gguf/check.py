@@ -122,8 +122,8 @@ def _check_shape(header: Header) -> None:
     if heads % shared:  # ggml_can_mul_mat
         raise _broken(header, f"{heads} attention heads cannot share {shared} of keys and values evenly")
     key = _whole(header, "llama.attention.key_length", _WIDTH_MAX, width // heads)
-    for name in ("llama.attention.value_length", "llama.rope.dimension_count"):
-        if (length := _whole(header, name, _WIDTH_MAX, width // heads)) != key:  # models/llama.cpp, graph
+    for name, default in (("llama.attention.value_length", width // heads), ("llama.rope.dimension_count", key)):
+        if (length := _whole(header, name, _WIDTH_MAX, default)) != key:  # models/llama.cpp, graph
             raise _broken(header, f"{name} is {length}, and a key has {key} numbers; they must be equal")
     if key % 2:  # ggml_rope_impl
         raise _broken(header, f"a key has {key} numbers, expected an even count")
@@ -149,8 +149,8 @@ def _positive(header: Header, key: str, default: float | None = None) -> None:
 
 def _check_tensors(header: Header) -> None:
     for tensor in header.tensors:
-        if len(tensor.shape) < 2 and tensor.kind != F32:  # binary_op, ggml_rope_impl
-            raise _broken(header, f"tensor {tensor.name} of one dimension has type {tensor.kind}, expected {F32} (F32)")
+        if math.prod(tensor.shape[1:]) == 1 and tensor.kind != F32:  # binary_op, ggml_rope_impl
+            raise _broken(header, f"tensor {tensor.name} of one row has type {tensor.kind}, expected {F32} (F32)")
 
 
 def _check_vocabulary(header: Header, reader: Reader) -> None:
@@ -184,8 +184,7 @@ def _vocabulary_array(header: Header, name: str, kind: int) -> Array:
 
 
 def _ids_by_token(header: Header, tokens: list[bytes]) -> dict[str, int]:
-    """Token ids by text. llama_vocab::load aborts if two tokens are equal; it cuts them at a zero byte, and names those
-    that are empty."""
+    """Token ids by text. llama-vocab.cpp aborts on two alike, cuts them at a zero byte, and names the empty ones."""
     try:
         texts = [token.decode() for token in tokens]
     except UnicodeDecodeError as error:

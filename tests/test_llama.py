@@ -1,0 +1,200 @@
+"""The facade refuses what would end the process inside llama.cpp (each of these inputs does, or reads foreign memory)."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from runtime.engine.llama import Candidates, Chain, Context, Model
+from runtime.errors import EngineError, InvalidRequest, ModelBroken
+from tests.models import random_model
+from tests.shared import needs_shared, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+VOCABULARY = "data/llama3-vocab.gguf"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    path = tmp_path_factory.mktemp("models") / "random.gguf"
+    random_model(path)
+    loaded = Model(path)
+    yield loaded
+    loaded.free()
+
+
+@pytest.fixture
+def context(model: Model) -> Iterator[Context]:
+    made = Context(model, n_ctx=256, n_batch=64, n_seq_max=2, threads=1)
+    yield made
+    made.free()
+
+
+def decoded(context: Context, tokens: list[int], *, sequence: int = 0, position: int = 0) -> int:
+    context.batch.clear()
+    row = context.batch.add(sequence, tokens, position, output=True)
+    assert context.decode()
+    return row
+
+
+@pytest.mark.parametrize(
+    ("what", "add"),
+    [
+        ("a negative token", lambda batch: batch.add(0, [1, -1], 0, output=True)),
+        ("a token beyond the vocabulary", lambda batch: batch.add(0, [10**6], 0, output=True)),
+        ("a negative sequence", lambda batch: batch.add(-1, [1], 0, output=True)),
+        ("a sequence beyond the context's", lambda batch: batch.add(2, [1], 0, output=True)),
+        ("more tokens than the batch holds", lambda batch: batch.add(0, [1] * 65, 0, output=True)),
+        ("no tokens", lambda batch: batch.add(0, [], 0, output=True)),
+    ],
+)
+def test_a_batch_refuses(context: Context, what: str, add: Callable[[object], object]) -> None:
+    with pytest.raises(EngineError):
+        add(context.batch)
+
+
+def test_an_empty_batch_is_not_decoded(context: Context) -> None:
+    context.batch.clear()
+    with pytest.raises(EngineError, match="batch of 0 tokens"):
+        context.decode()
+
+
+def test_more_outputs_than_reserved_are_not_decoded(context: Context) -> None:
+    for position in range(3):
+        context.batch.add(0, [1], position, output=True)
+    with pytest.raises(EngineError, match="3 outputs"):
+        context.decode()
+
+
+def test_logits_of_a_row_that_asked_for_none_are_refused(context: Context) -> None:
+    decoded(context, [1, 2, 3])
+    for row in (0, 3, -1, 99):
+        with pytest.raises(EngineError, match=f"Row {row} "):
+            context.logits(row)
+
+
+def test_a_context_belongs_to_one_thread(context: Context) -> None:
+    decoded(context, [1])
+    errors = []
+
+    def elsewhere() -> None:
+        try:
+            context.decode()
+        except EngineError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert errors == ["A context was used from two threads."]
+
+
+def test_an_aborted_decode_leaves_the_sequence_as_it_was(context: Context) -> None:
+    decoded(context, [1, 2, 3])
+    context.abort(True)
+    context.batch.clear()
+    context.batch.add(0, [4], 3, output=True)
+    assert not context.decode()
+    assert context.length(0) == 3
+    context.abort(False)
+    assert context.decode()
+    assert context.length(0) == 4
+
+
+def test_a_forgotten_sequence_has_no_cells(context: Context) -> None:
+    decoded(context, [1, 2, 3], sequence=1)
+    context.forget(1)
+    assert context.length(1) == 0
+
+
+@pytest.mark.parametrize("sequences", [0, 257])
+def test_a_context_of_impossible_size_is_refused(model: Model, sequences: int) -> None:
+    with pytest.raises(EngineError, match=f"{sequences} sequences"):
+        Context(model, n_ctx=256, n_batch=64, n_seq_max=sequences, threads=1)
+
+
+@pytest.mark.parametrize("token", [-1, 10**6])
+def test_tokens_outside_of_the_vocabulary_have_no_piece(model: Model, token: int) -> None:
+    with pytest.raises(EngineError, match=f"Token {token} is outside"):
+        model.piece(token)
+    with pytest.raises(EngineError, match=f"Token {token} is outside"):
+        model.is_end(token)
+
+
+def test_a_lone_surrogate_is_refused(model: Model) -> None:
+    with pytest.raises(InvalidRequest, match="position 2"):
+        model.tokenize("ab\ud800", special=False)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a\0b", "é\U0001f999", "\t\n  \r\n", "a" * 100_000])
+def test_text_survives_its_tokens(model: Model, text: str) -> None:
+    assert b"".join(model.piece(token) for token in model.tokenize(text, special=False)).decode() == text
+
+
+def test_control_tokens_are_made_only_of_special_text(model: Model) -> None:
+    assert len(model.tokenize("<|eot_id|>", special=True)) == 1
+    assert len(model.tokenize("<|eot_id|>", special=False)) > 5
+
+
+@needs_shared(VOCABULARY)
+def test_the_real_vocabulary_gives_the_published_tokens() -> None:
+    model = Model(shared(VOCABULARY), vocab_only=True)
+    texts = shared("data/llama3-vocab.inp").read_text("utf-8").split("\n__ggml_vocab_test__\n")
+    ids = shared("data/llama3-vocab.out").read_text("utf-8").split("\n")
+    for text, expected in zip(texts, ids, strict=False):
+        assert model.tokenize(text, special=False) == [int(token) for token in expected.split()]
+    model.free()
+
+
+def test_what_is_no_model_is_refused_with_llama_cpps_reason(tmp_path: Path) -> None:
+    (tmp_path / "no.gguf").write_bytes(b"no model at all")
+    with pytest.raises(ModelBroken, match="cannot load .*no.gguf"):
+        Model(tmp_path / "no.gguf")
+
+
+def test_loading_tells_its_progress_up_to_the_end(tmp_path: Path) -> None:
+    random_model(tmp_path / "random.gguf")
+    told: list[float] = []
+    Model(tmp_path / "random.gguf", progress=told.append).free()
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_an_exception_in_the_progress_stops_the_load_and_is_raised(tmp_path: Path) -> None:
+    random_model(tmp_path / "random.gguf")
+
+    def refuse(_: float) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        Model(tmp_path / "random.gguf", progress=refuse)
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
+    logits = np.zeros(10, np.float32)
+    logits[3] = worst
+    with pytest.raises(EngineError, match="not finite"):
+        Candidates(10).fill(logits)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [[], [("top_k", 5)], [("greedy",), ("top_k", 5)], [("temperature", float("nan")), ("greedy",)], [("min_p", float("inf")), ("greedy",)]],
+)
+def test_a_chain_that_selects_nothing_or_holds_no_number_is_refused(stages: list[tuple[object, ...]]) -> None:
+    with pytest.raises(EngineError):
+        Chain(10, stages)
+
+
+def test_a_penalty_for_a_token_outside_of_the_vocabulary_is_refused() -> None:
+    chain = Chain(10, [("penalties", 64, 1.1, 0.0, 0.0), ("greedy",)])
+    with pytest.raises(EngineError, match="Token 10 "):
+        chain.remember(0, [3, 10])
+    chain.free()

@@ -1,0 +1,137 @@
+"""Sampling against the definitions, on llama.cpp's own samplers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from runtime.engine.llama import Candidates, Model
+from runtime.engine.sampling import Sampler, fold_seed, likeliest, log_softmax, stages
+from runtime.values import Sampling
+from tests.models import random_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+LOGITS = np.log(np.array([0.4, 0.3, 0.15, 0.1, 0.05], np.float32))
+CANDIDATES = Candidates(len(LOGITS))
+
+
+def drawn(sampling: Sampling, count: int = 1, *, prompt: Sequence[int] = (), logits: NDArray[np.float32] = LOGITS) -> list[int]:
+    sampler = Sampler(sampling, seed=1, prompt=prompt, n_vocab=len(logits))
+    tokens = [sampler.sample(logits, CANDIDATES) for _ in range(count)]
+    sampler.free()
+    return tokens
+
+
+def shares(sampling: Sampling, count: int = 20_000) -> list[float]:
+    counts = Counter(drawn(sampling, count))
+    return [counts[token] / count for token in range(len(LOGITS))]
+
+
+def test_temperature_zero_takes_the_likeliest() -> None:
+    assert set(drawn(Sampling(temperature=0.0), 50)) == {0}
+
+
+def test_a_temperature_that_only_just_differs_from_zero_is_zero() -> None:
+    assert stages(Sampling(temperature=1e-8), 1) == [("greedy",)]
+
+
+def test_of_equal_logits_greedy_takes_the_first() -> None:
+    assert drawn(Sampling(temperature=0.0), logits=np.zeros(5, np.float32)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(temperature=1.0, top_p=1.0), [0.4, 0.3, 0.15, 0.1, 0.05]),
+        (Sampling(temperature=1.0, top_p=2.0), [0.4, 0.3, 0.15, 0.1, 0.05]),
+        (Sampling(temperature=1.0, top_p=1.0, top_k=2), [4 / 7, 3 / 7, 0, 0, 0]),
+        (Sampling(temperature=1.0, top_p=0.8), [0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]),
+        (Sampling(temperature=1.0, top_p=0.0), [1, 0, 0, 0, 0]),
+        (Sampling(temperature=1.0, top_p=1.0, min_p=0.3), [0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]),
+        (Sampling(temperature=1.0, top_p=1.0, logit_bias=((0, -100.0), (4, float(np.log(2))))), [0, 0.46, 0.23, 0.15, 0.15]),
+    ],
+)
+def test_tokens_come_as_often_as_the_filters_leave_them(sampling: Sampling, expected: list[float]) -> None:
+    assert shares(sampling) == pytest.approx(expected, abs=0.015)
+
+
+def test_a_temperature_sharpens_the_distribution() -> None:
+    weights = np.exp(LOGITS / 0.5)
+    assert shares(Sampling(temperature=0.5, top_p=1.0)) == pytest.approx(list(weights / weights.sum()), abs=0.015)
+
+
+def test_the_same_seed_draws_the_same_tokens() -> None:
+    same, other = Sampling(temperature=1.0, seed=5), Sampling(temperature=1.0, seed=6)
+    assert drawn(same, 100) == drawn(same, 100) != drawn(other, 100)
+
+
+def test_a_frequency_penalty_counts_each_time_a_token_was_written() -> None:
+    # 0.4 to 0.3 is 0.288 in logits: one penalty of 0.2 leaves token 0 ahead, two do not.
+    sampling = Sampling(temperature=0.0, frequency_penalty=0.2)
+    assert drawn(sampling, 3) == [0, 0, 1]
+
+
+def test_a_presence_penalty_counts_once() -> None:
+    sampling = Sampling(temperature=0.0, presence_penalty=0.2)
+    assert set(drawn(sampling, 20)) == {0}
+
+
+def test_a_repetition_penalty_counts_the_prompt_and_the_other_penalties_do_not() -> None:
+    assert drawn(Sampling(temperature=0.0, repetition_penalty=2.0), prompt=[0]) == [1]
+    assert drawn(Sampling(temperature=0.0, presence_penalty=2.0, frequency_penalty=2.0), prompt=[0]) == [0]
+
+
+def test_a_repetition_penalty_of_zero_is_none_as_the_published_bounds_allow_it() -> None:
+    assert stages(Sampling(repetition_penalty=0.0), 1) == stages(Sampling(), 1)
+
+
+def test_a_filter_that_filters_nothing_is_left_out() -> None:
+    assert [name for name, *_ in stages(Sampling(top_p=1.0), 1)] == ["temperature", "distribution"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "folded"),
+    [(1, 1), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (9_999_999_999, 9_999_999_999 % 2**32 ^ 2)],
+)
+def test_seeds_fold_to_thirty_two_bits(seed: int, folded: int) -> None:
+    assert fold_seed(seed) == folded
+
+
+def test_log_probabilities_are_those_of_the_softmax() -> None:
+    assert np.exp(log_softmax(LOGITS)) == pytest.approx([0.4, 0.3, 0.15, 0.1, 0.05], abs=1e-6)
+
+
+def test_the_likeliest_come_first() -> None:
+    assert (likeliest(log_softmax(LOGITS[::-1]), 3), likeliest(log_softmax(LOGITS), 0)) == ([4, 3, 2], [])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    path = tmp_path_factory.mktemp("models") / "random.gguf"
+    random_model(path)
+    loaded = Model(path)
+    yield loaded
+    loaded.free()
+
+
+def test_log_probabilities_name_the_token_and_the_likeliest(model: Model) -> None:
+    logits = np.zeros(model.n_vocab, np.float32)
+    logits[[65, 66]] = 9, 8
+    sampler = Sampler(Sampling(logprobs=2), seed=1, prompt=(), n_vocab=model.n_vocab)
+    (one,) = sampler.logprob(66, logits, model)
+    sampler.free()
+    assert (one.token, one.text, [token for token, _, _ in one.top]) == (66, model.piece(66), [65, 66])
+    assert one.logprob == one.top[1][2]
+
+
+def test_no_log_probabilities_are_given_to_who_asks_for_none(model: Model) -> None:
+    sampler = Sampler(Sampling(), seed=1, prompt=(), n_vocab=model.n_vocab)
+    assert sampler.logprob(1, np.zeros(model.n_vocab, np.float32), model) == ()
+    sampler.free()
