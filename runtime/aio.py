@@ -8,15 +8,19 @@ import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
+from runtime.errors import EngineClosed
 from runtime.session import Runtime
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
+    from runtime.catalog import Catalog
     from runtime.engine import Emit
-    from runtime.session import Ticket
+    from runtime.pipeline import Ticket
+    from runtime.settings import Settings
     from runtime.values import Event
 
 LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
@@ -77,18 +81,18 @@ class AsyncRuntime:
         self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet")
 
     @property
-    def settings(self) -> Any:
+    def settings(self) -> Settings:
         return self._runtime.settings
 
     @property
-    def catalog(self) -> Any:
+    def catalog(self) -> Catalog:
         return self._runtime.catalog
 
     async def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
         """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
-        body = {**(inputs or {}), **options}
+        body = workers_ai.merged(inputs, options)
         ticket = await self.start(model, body, functools.partial(_deliver, loop, events))
         if body.get("stream"):
             return AsyncStream(ticket, events)
@@ -102,7 +106,10 @@ class AsyncRuntime:
 
     async def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
         """As `Runtime.start`. Cancelled while it waits, it takes the run back as soon as that has begun."""
-        begun = self._threads.submit(self._runtime.start, model, body, emit)
+        try:
+            begun = self._threads.submit(self._runtime.start, model, body, emit)
+        except RuntimeError:  # the pool has shut down
+            raise EngineClosed("This runtime is closed.") from None
         try:
             return await asyncio.wrap_future(begun)
         except asyncio.CancelledError:
@@ -112,7 +119,7 @@ class AsyncRuntime:
 
     async def unload(self) -> None:
         """As `Runtime.unload`."""
-        await asyncio.wrap_future(self._threads.submit(self._runtime.unload))
+        await asyncio.to_thread(self._runtime.unload)
 
     async def close(self) -> None:
         """As `Runtime.close`."""
@@ -127,7 +134,7 @@ class AsyncRuntime:
         await self.close()
 
 
-def _take_back(begun: Any) -> None:
+def _take_back(begun: Future[Ticket]) -> None:
     if not begun.cancelled() and begun.exception() is None:
         begun.result().cancel()
 

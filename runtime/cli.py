@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime import __version__, catalog, settings, store
-from runtime.errors import ContextTooLong, LlamaletError
+from runtime.errors import ContextTooLong, InvalidRequest, LlamaletError, NotServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +32,14 @@ Examples:
 """
 
 
+@dataclass(slots=True)
+class Scene:
+    """What commands find around them. options: more of them for `Runtime`. interactive: somebody can be asked."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    interactive: bool = field(default_factory=lambda: sys.stdin.isatty())
+
+
 class Commands(click.Group):
     """Commands whose errors become a message on stderr and the exit code of their class."""
 
@@ -37,13 +47,18 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LlamaletError as error:
-            click.echo(f"llamalet: {error.message}", err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
+            _complain(error)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(CANCELLED)
+
+
+def _complain(error: LlamaletError) -> None:
+    start = "\r\x1b[K" if sys.stderr.isatty() else ""  # in place of a line that told of loading
+    click.echo(f"{start}llamalet: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,25 +68,44 @@ class Commands(click.Group):
 def main(ctx: click.Context, verbose: int) -> None:
     """Cloudflare Workers AI on your own machine: Llama 3.1 and 3.2 through llama.cpp."""
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
-    ctx.obj = {"log": ("info", "debug")[min(verbose, 2) - 1]} if verbose else {}
+    _set_encodings()
+    scene = ctx.ensure_object(Scene)
+    if verbose:
+        scene.options["log"] = "info" if verbose == 1 else "debug"
+
+
+def _set_encodings() -> None:
+    """Files and pipes are UTF-8, whatever the system's own encoding; a terminal shows what it can."""
+    for stream, encoding in ((sys.stdin, "utf-8-sig"), (sys.stdout, "utf-8")):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if not stream.isatty():
+            stream.reconfigure(encoding=encoding, errors="strict")
+        elif stream is sys.stdout:
+            stream.reconfigure(errors="replace")
+
+
+_PENALTY = click.FloatRange(0, 2)
 
 
 def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that `run` and `chat` share: those of the request, and those of the settings."""
     options = [
-        click.option("--max-tokens", type=int, help="Longest answer, in tokens. [default: 256]"),
-        click.option("--temperature", type=float, help="0 to 5; 0 always takes the likeliest token. [default: 0.6]"),
-        click.option("--top-k", type=int, help="Choose among so many likeliest tokens, 1 to 50."),
-        click.option("--top-p", type=float, help="Choose among tokens of this probability together. [default: 0.9]"),
-        click.option("--min-p", type=float, help="Drop tokens less likely than this share of the likeliest."),
-        click.option("--seed", type=int, help="Repeat an answer that was alone: 1 to 9999999999."),
-        click.option("--repetition-penalty", type=float, help="0 to 2; more than 1 discourages repetition."),
-        click.option("--frequency-penalty", type=float, help="0 to 2, for each time a token was written."),
-        click.option("--presence-penalty", type=float, help="0 to 2, once a token was written."),
+        click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens. [default: 256]"),
+        click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token. [default: 0.6]"),
+        click.option("--top-k", type=click.IntRange(1, 50), help="Choose among so many likeliest tokens."),
+        click.option("--top-p", type=click.FloatRange(0, 2), help="Choose among so much probability. [default: 0.9]"),
+        click.option(
+            "--min-p", type=click.FloatRange(0, 1), help="Drop what is less likely than this of the likeliest."
+        ),
+        click.option("--seed", type=click.IntRange(1, 9999999999), help="Repeat an answer that was alone."),
+        click.option("--repetition-penalty", type=_PENALTY, help="More than 1 discourages repetition."),
+        click.option("--frequency-penalty", type=_PENALTY, help="For each time a token was written."),
+        click.option("--presence-penalty", type=_PENALTY, help="Once a token was written."),
         click.option("--stop", multiple=True, help="End the answer before this text. May be repeated."),
         click.option("--lora", help="Name of a LoRA adapter from your models file."),
-        click.option("--context", type=int, help="Tokens of prompt and answer together that fit. [default: 4096]"),
-        click.option("--threads", type=int, help="Threads of llama.cpp. [default: the cores this process may use]"),
+        click.option("--context", type=click.IntRange(256, 131072), help="Tokens that fit. [default: 4096]"),
+        click.option("--threads", type=click.IntRange(0, 512), help="Of llama.cpp. [default: the cores there are]"),
         click.option("--models", type=click.Path(), help="A TOML file with models and adapters of your own."),
     ]
     for option in reversed(options):
@@ -94,13 +128,12 @@ def run(
     model: str, prompt: str | None, system: str | None, raw: bool, as_json: bool, stats: bool, **options: Any
 ) -> None:
     """Answer PROMPT, or standard input, with MODEL: a name from `llamalet list`, or a .gguf file."""
-    text = sys.stdin.read() if prompt in (None, "-") else prompt
-    body = _given(options)
-    if system is None:
-        body |= {"prompt": text, "raw": raw}
-    else:
-        body |= {"messages": [{"role": "system", "content": system}, {"role": "user", "content": text}], "raw": raw}
+    if raw and system is not None:
+        raise click.UsageError("--raw leaves out the chat format, and with it --system: write both into the prompt.")
     with _runtime(model, options) as ai:
+        text = _prompt(prompt, raw)
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+        body = _given(options) | ({"prompt": text, "raw": raw} if system is None else {"messages": messages})
         result = ai.run(model, body) if as_json else _show(ai, model, body)
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
@@ -108,12 +141,35 @@ def run(
         click.echo(_speed(result), err=True)
 
 
+def _prompt(argument: str | None, raw: bool) -> str:
+    """The prompt given as argument, or else standard input."""
+    if argument in (None, "-"):
+        if _scene().interactive:
+            click.echo("Type the prompt, then Ctrl-D at the start of a line (on Windows Ctrl-Z and Enter).", err=True)
+        argument = _read(sys.stdin.read)
+    text = argument or ""
+    if not (text if raw else text.strip()):
+        raise InvalidRequest("The prompt is empty.", "Give it after the model's name, or on standard input.")
+    return text
+
+
+def _read(source: Callable[[], str]) -> str:
+    try:
+        return source()
+    except UnicodeDecodeError as error:
+        found = f"0x{error.object[error.start]:02x}"
+        raise InvalidRequest(f"Standard input is not UTF-8: it holds the byte {found}.", "Convert it first.") from None
+
+
 @main.command(epilog=EXAMPLES)
 @click.argument("model")
 @click.option("--system", help="What the model is told before the conversation.")
 @sampling_options
 def chat(model: str, system: str | None, **options: Any) -> None:
-    """Talk with MODEL, a name from `llamalet list` or a .gguf file. Ctrl-C stops an answer, Ctrl-D or an empty line ends the conversation."""
+    """Talk with MODEL, a name from `llamalet list` or a .gguf file.
+
+    Ctrl-C stops an answer; Ctrl-D or an empty line ends the conversation.
+    """
     head = [{"role": "system", "content": system}] if system else []
     turns: list[dict[str, str]] = []
     with _runtime(model, options) as ai:
@@ -127,12 +183,13 @@ def chat(model: str, system: str | None, **options: Any) -> None:
 
 
 def _ask() -> str:
-    if sys.stdin.isatty():
+    """The next question; "" at the end."""
+    if _scene().interactive:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - gives input() its line editing
         click.echo("> ", err=True, nl=False)
     try:
-        return input().strip()
+        return _read(input).strip()
     except EOFError:
         return ""
 
@@ -140,36 +197,45 @@ def _ask() -> str:
 def _answer(
     ai: Runtime, model: str, head: list[dict[str, str]], turns: list[dict[str, str]], body: dict[str, Any]
 ) -> str | None:
-    """The answer to the last turn. None when the context is full and the oldest turns shall stay."""
+    """The answer to the last turn. None when there is none, and the conversation goes on without that turn."""
     while True:
         try:
-            result = _show(ai, model, {**body, "messages": head + turns}, stoppable=True)
-            return str(result["response"])
-        except ContextTooLong as error:
-            click.echo(f"The context is full. {error.message}", err=True)
-            if len(turns) < 3 or not sys.stdin.isatty():
+            return str(_show(ai, model, {**body, "messages": head + turns}, stoppable=True)["response"])
+        except (ContextTooLong, NotServed) as error:
+            if not _scene().interactive:
                 raise
-            if not click.confirm("Drop the oldest question and answer?", default=True, err=True):
+            _complain(error)
+            if not (isinstance(error, ContextTooLong) and len(turns) > 1 and _may_drop()):
                 return None
             del turns[:2]
 
 
+def _may_drop() -> bool:
+    try:
+        return click.confirm("The context is full. Drop the oldest question and answer?", default=True, err=True)
+    except click.Abort:  # Ctrl-C or Ctrl-D
+        return False
+
+
 def _show(ai: Runtime, model: str, body: dict[str, Any], *, stoppable: bool = False) -> dict[str, Any]:
     """Write the answer to stdout as it comes; give it whole. Ctrl-C ends it, or with `stoppable` only stops it."""
-    text, last = [], {}
+    pieces: list[str] = []
+    last: dict[str, Any] = {}
     with ai.run(model, {**body, "stream": True}) as stream:
-        while True:
-            try:
-                for last in stream:
-                    text.append(last["response"])
-                    click.echo(last["response"], nl=False)
-                break
-            except KeyboardInterrupt:
-                if not stoppable:
-                    raise
-                stream.cancel()
-    click.echo()
-    return {**last, "response": "".join(text)}
+        try:
+            while "usage" not in last:
+                try:
+                    for last in stream:
+                        pieces.append(last["response"])
+                        click.echo(last["response"], nl=False)
+                except KeyboardInterrupt:
+                    if not stoppable:
+                        raise
+                    stream.cancel()
+        finally:
+            if pieces:  # also before the message of what went wrong
+                click.echo()
+    return {**last, "response": "".join(pieces)}
 
 
 def _speed(result: dict[str, Any]) -> str:
@@ -190,10 +256,20 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _runtime(model: str, options: dict[str, Any]) -> Iterator[Runtime]:
     from runtime import Runtime
 
-    overrides = click.get_current_context().obj | {key: options[key] for key in SETTINGS}
-    files = [model] if model.endswith(".gguf") else []
-    with Runtime(on_load=_load_line if sys.stderr.isatty() else None, files=files, **overrides) as ai:
+    overrides = _scene().options | {key: options[key] for key in SETTINGS}
+    with Runtime(on_load=_load_line if sys.stderr.isatty() else None, files=_files(model), **overrides) as ai:
+        choice = ai.catalog.find(model)
+        store.locate(choice.spec, choice.quant)  # before anybody writes a long question
         yield ai
+
+
+def _scene() -> Scene:
+    scene: Scene = click.get_current_context().obj
+    return scene
+
+
+def _files(model: str) -> list[str]:
+    return [model] if model.lower().endswith(".gguf") else []
 
 
 def _load_line(done: float) -> None:
@@ -220,8 +296,10 @@ def list_models(as_json: bool, models: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--models", type=click.Path(), help="A TOML file with models of your own.")
 def info(model: str, as_json: bool, models: str | None) -> None:
-    """Say what is known of MODEL: its files, context, memory and licence."""
-    spec = _catalog(models).find(model).spec
+    """Say what is known of MODEL, or of a .gguf file: its files, context, memory and licence."""
+    spec = _catalog(models).with_files(files := _files(model)).find(model).spec
+    if files:
+        store.locate(spec)  # else a file that is not there would look like a model
     row = _row(spec) | {
         "context_window": spec.context_window,
         "kv_bytes_per_token": spec.kv_bytes_per_token,

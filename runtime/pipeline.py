@@ -1,25 +1,34 @@
-"""What a caller asks for -> what an engine is asked for."""
+"""What a caller asks for -> what an engine is asked for; the engine's events -> what the caller gets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from runtime import prompt
-from runtime.values import Message, Request
+from runtime.values import Done, Failed, Message, Request
+from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
-    from runtime.values import Inputs, Segment
+    import queue
+
+    from runtime.catalog import ModelSpec
+    from runtime.engine import Engine
+    from runtime.values import Event, Inputs, Segment
 
 
-def prepare(inputs: Inputs, *, request_id: str, family: str, date: str, timeout: float) -> Request:
-    """What the engine is asked for these inputs; `date` and `timeout` (seconds) hold where the inputs say nothing."""
+def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, timeout: float) -> Request:
+    """What the engine is asked for these inputs; `date` and `timeout` (seconds) hold where the inputs say nothing.
+
+    Raises `UnknownAdapter`.
+    """
     return Request(
         id=request_id,
-        prompt=_segments(inputs, family, inputs.date or date),
+        prompt=_segments(inputs, spec.family, inputs.date or date),
         max_tokens=inputs.max_tokens,
         sampling=inputs.sampling,
         stop=inputs.stop,
-        lora=inputs.lora,
+        lora=None if inputs.lora is None else spec.adapter(inputs.lora).name,
         timeout=timeout if inputs.timeout is None else inputs.timeout,
     )
 
@@ -30,3 +39,57 @@ def _segments(inputs: Inputs, family: str, date: str) -> tuple[Segment, ...]:
         return prompt.raw("".join(m.content for m in inputs.messages) if inputs.prompt is None else inputs.prompt)
     messages = inputs.messages if inputs.prompt is None else (Message("user", inputs.prompt),)
     return prompt.segments(messages, family=family, date=date)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request that an engine has taken in."""
+
+    id: str
+    engine: Engine
+
+    def cancel(self) -> None:
+        """Take the request back. It ends soon, with what was written until then."""
+        self.engine.cancel(self.id)
+
+
+class Stream:
+    """The answer as it comes: an iterator of `{"response": ...}` events, of which the last has `usage`.
+
+    Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
+    """
+
+    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event]) -> None:
+        self._ticket, self._events = ticket, events
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        while not self._ended:
+            event = self._events.get()
+            self._ended = isinstance(event, Done | Failed)
+            shown = workers_ai.stream_event(event)
+            if shown is not None:
+                return shown
+        raise StopIteration
+
+    def cancel(self) -> None:
+        """From any thread: stop the answer. Going on to iterate gives what was written until then, and the end, whose
+        `finish_reason` is "cancelled"."""
+        self._ticket.cancel()
+
+    def close(self) -> None:
+        """Cancel, and give nothing more."""
+        self._ticket.cancel()
+        self._ended = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._ticket.cancel()

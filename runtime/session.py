@@ -7,80 +7,30 @@ import logging
 import os
 import queue
 import threading
+import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from runtime import catalog, gguf, machine, pipeline, prompt, settings, store
 from runtime.engine import EngineConfig
-from runtime.errors import EngineClosed
+from runtime.errors import EngineClosed, TimedOut
+from runtime.pipeline import Stream, Ticket
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-    from types import TracebackType
 
     from runtime.engine import Emit, Engine
     from runtime.values import Event, Request
 
+    Inputs = Mapping[str, Any] | None
+
+__all__ = ["Runtime", "Stream"]
+
 log = logging.getLogger("llamalet")
 log.addHandler(logging.NullHandler())  # else Python itself prints a library's warnings
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A request that an engine has taken in."""
-
-    id: str
-    engine: Engine
-
-    def cancel(self) -> None:
-        """Take the request back. It ends soon, with what was written until then."""
-        self.engine.cancel(self.id)
-
-
-class Stream:
-    """The answer as it comes: an iterator of `{"response": ...}` events, of which the last has `usage`.
-
-    Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
-    """
-
-    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event]) -> None:
-        self._ticket, self._events = ticket, events
-        self._ended = False
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        while not self._ended:
-            event = self._events.get()
-            self._ended = isinstance(event, Done | Failed)
-            shown = workers_ai.stream_event(event)
-            if shown is not None:
-                return shown
-        raise StopIteration
-
-    def cancel(self) -> None:
-        """From any thread: stop the answer. Going on to iterate gives what was written until then, and the end, whose
-        `finish_reason` is "cancelled"."""
-        self._ticket.cancel()
-
-    def close(self) -> None:
-        """Cancel, and give nothing more."""
-        self._ticket.cancel()
-        self._ended = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._ticket.cancel()
 
 
 class Runtime:
@@ -114,23 +64,23 @@ class Runtime:
             log.setLevel(self.settings.log.upper())
         self._on_load, self._today = on_load, today
         self._make_engine = make_engine or _local_engine
-        self._turn = threading.Lock()  # held by whoever loads, so those after him wait for the same model
+        # Held by whoever loads, so those after him wait for the same model; reentrant since on_load may call close().
+        self._turn = threading.RLock()
         self._state = threading.Condition(threading.RLock())  # guards what follows; reentrant as the engine's
         self._engine: Engine | None = None
-        self._loaded: str | None = None
+        self._loaded: EngineConfig | None = None
+        self._names: set[str] = set()  # that mean what is loaded
         self._running = 0
         self._idle_timer: threading.Timer | None = None
         self._closed = False
 
     @overload
-    def run(
-        self, model: str, inputs: Mapping[str, Any] | None = None, /, *, stream: Literal[True], **options: Any
-    ) -> Stream: ...
+    def run(self, model: str, inputs: Inputs = None, /, *, stream: Literal[True], **options: Any) -> Stream: ...
 
     @overload
-    def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any: ...
+    def run(self, model: str, inputs: Inputs = None, /, **options: Any) -> Any: ...
 
-    def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
+    def run(self, model: str, inputs: Inputs = None, /, **options: Any) -> Any:
         """Answer `inputs` as `env.AI.run(model, inputs)` of Workers AI does; keywords are added to the inputs.
 
         model: an id or alias of the catalogue, with `:QUANT` if it shall be that one.
@@ -141,7 +91,7 @@ class Runtime:
         `Stream` of its parts. Raises the errors of `runtime.errors`.
         """
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        body = {**(inputs or {}), **options}
+        body = workers_ai.merged(inputs, options)
         ticket = self.start(model, body, events.put)
         if body.get("stream"):
             return Stream(ticket, events)
@@ -154,31 +104,34 @@ class Runtime:
         return result
 
     def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
-        """Begin a run, loading the model if need be; its events go to `emit`, as `runtime.engine.Engine.submit` says."""
-        choice = self.catalog.find(model)
-        inputs = workers_ai.parse(body)
-        if inputs.lora is not None:
-            inputs = replace(inputs, lora=choice.spec.adapter(inputs.lora).name)
+        """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
+        choice = self.catalog.find(os.fspath(model))
         request = pipeline.prepare(
-            inputs,
+            workers_ai.parse(body),
+            choice.spec,
             request_id=uuid.uuid4().hex,
-            family=choice.spec.family,
             date=self.settings.date or prompt.date_string(self._today()),
             timeout=self.settings.timeout,
         )
-        with self._turn:
-            try:
-                return self._submit(self._engine_for(choice), request, emit)
-            except EngineClosed:
-                if self._closed:
-                    raise
-                self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
-                return self._submit(self._engine_for(choice), request, emit)
+        seconds = request.timeout or self.settings.timeout
+        deadline = time.monotonic() + seconds
+        if not self._turn.acquire(timeout=seconds):
+            raise _late(request)
+        try:
+            return self._begin(choice, request, emit, deadline)
+        except EngineClosed:
+            if self._closed:
+                raise
+            self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
+            return self._begin(choice, request, emit, deadline)
+        finally:
+            self._turn.release()
 
     def unload(self) -> None:
         """Give the model's memory back, once the requests that run are done. The next run loads it again."""
         with self._turn:
-            self._wait_idle()
+            with self._state:
+                self._state.wait_for(self._is_idle)
             self._drop_engine()
 
     def close(self) -> None:
@@ -196,28 +149,37 @@ class Runtime:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- loading and unloading, one model at a time ----------------------------------------------------------------
 
-    def _engine_for(self, choice: catalog.Choice) -> Engine:
-        """The engine of this model, with the turn held."""
+    def _begin(self, choice: catalog.Choice, request: Request, emit: Emit, deadline: float) -> Ticket:
+        """Submit to the engine of this model, with the turn held. It gets what is left of the request's time."""
         self._check_open()
         name = f"{choice.spec.id}:{choice.quant.name if choice.quant else ''}"
-        if self._engine is None or self._loaded != name:
+        if self._engine is None or name not in self._names:
             config = self._config(choice)  # before anything is given up: a model that is not there changes nothing
-            self._wait_idle()
-            self._drop_engine()
-            log.info("loading %s from %s", choice.spec.id, config.model)
-            engine = self._make_engine(config, self._report_load)
-            with self._state:
-                self._engine, self._loaded = engine, name
-            self._check_open()
-        assert self._engine is not None  # noqa: S101 - set above
-        return self._engine
+            if config != self._loaded:
+                self._load(config, request, deadline)
+            self._names.add(name)
+        assert self._engine is not None  # noqa: S101 - loaded above
+        if not (left := _left(deadline)):
+            raise _late(request)
+        return self._submit(self._engine, replace(request, timeout=left), emit)
+
+    def _load(self, config: EngineConfig, request: Request, deadline: float) -> None:
+        """Put this model in the place of the one that is loaded, once that has answered all it runs."""
+        with self._state:
+            if not self._state.wait_for(self._is_idle, _left(deadline)):
+                raise _late(request)
+        self._check_open()
+        self._drop_engine()
+        log.info("loading %s", config.model)
+        engine = self._make_engine(config, self._report_load)
+        with self._state:
+            self._engine, self._loaded = engine, config
+        self._check_open()
 
     def _config(self, choice: catalog.Choice) -> EngineConfig:
         path = store.locate(choice.spec, choice.quant or self._preferred(choice.spec))
@@ -234,7 +196,8 @@ class Runtime:
 
     def _preferred(self, spec: catalog.ModelSpec) -> catalog.Quant | None:
         """The quant that the settings prefer, if the model has it."""
-        return next((quant for quant in spec.quants if quant.name == self.settings.quant), None)
+        wanted = (self.settings.quant or "").lower()
+        return next((quant for quant in spec.quants if quant.name.lower() == wanted), None)
 
     def _report_load(self, done: float) -> None:
         self._check_open()  # closing stops a load
@@ -245,13 +208,12 @@ class Runtime:
         if self._closed:
             raise EngineClosed("This runtime is closed.")
 
-    def _wait_idle(self) -> None:
-        with self._state:
-            self._state.wait_for(lambda: self._closed or not self._running)
+    def _is_idle(self) -> bool:
+        return self._closed or not self._running
 
     def _drop_engine(self) -> None:
         with self._state:
-            engine, self._engine, self._loaded = self._engine, None, None
+            engine, self._engine, self._loaded, self._names = self._engine, None, None, set()
             self._stop_timer()
         if engine:
             engine.close()
@@ -300,7 +262,7 @@ class Runtime:
             with self._state:
                 if self._idle_timer is not timer or self._running:
                     return  # somebody came in the meantime
-            log.info("unloading %s, unused for %g seconds", self._loaded, self.settings.keep_alive)
+            log.info("unloading the model, unused for %g seconds", self.settings.keep_alive)
             self._drop_engine()
 
 
@@ -308,3 +270,11 @@ def _local_engine(config: EngineConfig, progress: Callable[[float], None]) -> En
     from runtime.engine.local import LocalEngine
 
     return LocalEngine(config, progress=progress)
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def _late(request: Request) -> TimedOut:
+    return TimedOut(f"The request's {request.timeout:g} seconds passed before its model was loaded.")

@@ -6,9 +6,11 @@ not here: JSON shapes (`runtime.wire`) and anything that holds state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -145,7 +147,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Some more of the answer: whole characters, never part of one. `logprobs` has the tokens sampled since the last."""
+    """Some more of the answer, in whole characters. `logprobs` has the tokens sampled since the last."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()

@@ -134,7 +134,11 @@ class Plain:
 
     def measure(self, arguments: argparse.Namespace) -> dict[str, float]:
         """The same prompt and as many tokens, the likeliest one each."""
-        tokens = [t for segment in _prompt(arguments.prompt) for t in self.model.tokenize(segment.text, special=segment.special)]
+        tokens = [
+            t
+            for segment in _prompt(arguments.prompt)
+            for t in self.model.tokenize(segment.text, special=segment.special)
+        ]
         started = time.perf_counter()
         for at in range(0, len(tokens), self.context.batch.capacity):
             row = self._decode(tokens[at : at + self.context.batch.capacity], at)
@@ -181,7 +185,9 @@ def beside(engine: LocalEngine, arguments: argparse.Namespace) -> dict[str, floa
 def report(figures: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     """A table on stdout, JSON where asked for."""
     medians = {name: statistics.median(values) for name, values in figures.items()}
-    print(f"{platform.machine()}, {os.cpu_count()} processors, {arguments.threads} threads, {arguments.rounds} rounds\n")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} processors, {arguments.threads} threads, {arguments.rounds} rounds\n"
+    )
     print(f"{'figure':<28} {'median':>10} {'least':>10} {'most':>10}")
     for name, values in figures.items():
         print(f"{name:<28} {medians[name]:>10.3f} {min(values):>10.3f} {max(values):>10.3f}")

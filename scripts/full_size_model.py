@@ -4,10 +4,15 @@ the real one, and without its knowledge. Shapes: the model card; tensor types: l
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.vocabulary import vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD, FEED_FORWARD, VOCABULARY = 16, 2048, 32, 8, 64, 8192, 128256
 REAL_VOCABULARY = Path(__file__).resolve().parents[2] / "shared" / "data" / "llama3-vocab.gguf"
@@ -69,19 +74,17 @@ def _add_vocabulary(writer: gguf.GGUFWriter) -> None:
 
 def _real_vocabulary() -> tuple[list[str], list[int], list[str]]:
     fields = gguf.GGUFReader(REAL_VOCABULARY).fields
-    return tuple(  # type: ignore[return-value]
-        fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type", "merges")
-    )
+    tokens, types, merges = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type", "merges"))
+    return tokens, types, merges
 
 
 def _stand_in() -> tuple[list[str], list[int], list[str]]:
     """As many tokens: the bytes, made-up words, and Llama 3's control tokens."""
-    from tests.models import spell_byte
-
+    letters = vocabulary().tokens[:256]
     words = [f"word{i}" for i in range(128000 - 256)]
     names = ["<|begin_of_text|>", "<|end_of_text|>"] + [f"<|reserved_special_token_{i}|>" for i in range(254)]
     names[6:10] = ["<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>"]
-    return [spell_byte(i) for i in range(256)] + words + names, [1] * 128000 + [3] * 256, ["a b"]
+    return [*letters, *words, *names], [1] * 128000 + [3] * 256, ["a b"]
 
 
 def _gets_more_bits(layer: int) -> bool:
@@ -105,9 +108,7 @@ def _add_layer(writer: gguf.GGUFWriter, random: np.random.Generator, prefix: str
         _add(writer, random, f"{prefix}{name}.weight", shape, kind)
 
 
-def _add(
-    writer: gguf.GGUFWriter, random: np.random.Generator, name: str, shape: tuple[int, ...], kind: int
-) -> None:
+def _add(writer: gguf.GGUFWriter, random: np.random.Generator, name: str, shape: tuple[int, ...], kind: int) -> None:
     if kind == F32:
         writer.add_tensor(name, np.ones(shape, np.float32))
         return

@@ -41,7 +41,7 @@ class Caller:
     def end(self) -> Done | Failed:
         """The last event, waiting for it."""
         last = self.events[-1] if self.events else None
-        return last if isinstance(last, Done | Failed) else self.until(Done, Failed)  # type: ignore[no-any-return]
+        return last if isinstance(last, Done | Failed) else self.until(Done, Failed)
 
     def done(self) -> Done:
         end = self.end()
@@ -52,6 +52,11 @@ class Caller:
         end = self.end()
         assert isinstance(end, Failed), end
         return end.error
+
+    def whole(self) -> str:
+        """The text of an answer, waiting for its end."""
+        self.done()
+        return self.text
 
     @property
     def text(self) -> str:

@@ -51,9 +51,12 @@ def random_model(
     vocab: Vocabulary | None = None,
     dtype: type[np.floating[Any]] = np.float32,
     scale: float = 4.0,
+    gain: float = 2.0,
     tied: bool = False,
 ) -> Vocabulary:
-    """Write a model of random weights, the same for the same seed. `scale` is the standard deviation of its logits.
+    """Write a model of random weights, the same for the same seed. `scale` is the standard deviation of its logits,
+    `gain` by how much a layer's matrices enlarge what goes in: 1 keeps it, as weights are initialised for training, 2
+    makes attention choose, where it would average.
 
     With `tied`, the embedding serves as output matrix too, as in Llama 3.2. Control tokens get logits near zero, so
     that a greedy answer holds none.
@@ -69,9 +72,7 @@ def random_model(
         tensors |= {"token_embd.weight": random.normal(0, 1, rows.shape), "output.weight": rows}
     for layer in range(layers):
         tensors |= {
-            # The square root of the inputs keeps the spread; 2 makes attention choose, where it would average.
-            name: random.normal(0, 2 / np.sqrt(size[1]), size)
-            for name, size in _layer_sizes(shape, layer).items()
+            name: random.normal(0, gain / np.sqrt(size[1]), size) for name, size in _layer_sizes(shape, layer).items()
         }
     _write_model(path, f"random-{seed}", shape, vocab, tensors, dtype)
     return vocab

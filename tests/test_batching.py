@@ -54,7 +54,7 @@ def one_by_one(context: Context, sequence: list[int], n_prompt: int) -> list[NDA
 
 def test_batched_logits_and_tokens_are_those_of_one_token_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "random.gguf"
-    random_model(path, layers=4)
+    random_model(path, gain=1.0)
     engine = Recording(EngineConfig(path, slots=8, threads=1, context=8192))
     dice = random.Random(0)
     callers = {}

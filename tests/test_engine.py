@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from runtime.catalog import Adapter
-from runtime.engine.local import LocalEngine
 from runtime.errors import (
     ContextTooLong,
     EngineClosed,
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from runtime.engine.local import LocalEngine
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_every_end_of_generation_token_stops_the_answer(folder: Path) -> None:
 
 def test_a_long_prompt_is_read_in_chunks_that_are_told(canary: LocalEngine) -> None:
     caller = submit(canary, ask(3, 4, before="~" * 1500))
-    assert caller.done() and caller.text == expected(3, 4)
+    assert caller.whole() == expected(3, 4)
     done = [event.done for event in caller.progress]
     assert len(done) > 1
     assert done == sorted(done)
@@ -78,9 +79,7 @@ def test_a_long_prompt_is_read_in_chunks_that_are_told(canary: LocalEngine) -> N
 
 def test_requests_run_side_by_side_without_mixing(canary: LocalEngine) -> None:
     callers = {key: submit(canary, ask(key, 30, before="~" * key * 5, name=f"r{key}")) for key in range(20)}
-    assert {key: (caller.done(), caller.text)[1] for key, caller in callers.items()} == {
-        key: expected(key, 30) for key in callers
-    }
+    assert all(caller.whole() == expected(key, 30) for key, caller in callers.items())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_cancelling_one_leaves_the_others_exact(canary: LocalEngine) -> None:
     canary.cancel("r1")
     assert callers[1].done().finish_reason == "cancelled"
     for key in (0, 2):
-        assert callers[key].done() and callers[key].text == expected(key, 300)
+        assert callers[key].whole() == expected(key, 300)
 
 
 def test_cancelling_what_has_ended_or_never_was_does_nothing(canary: LocalEngine) -> None:
@@ -137,7 +136,7 @@ def test_cancelling_what_has_ended_or_never_was_does_nothing(canary: LocalEngine
     canary.cancel("ended")
     canary.cancel("never")
     caller = submit(canary, ask(7, 4))
-    assert caller.done() and caller.text == expected(7, 4)
+    assert caller.whole() == expected(7, 4)
 
 
 def test_an_aborted_batch_is_decoded_again_without_a_trace(canary: LocalEngine) -> None:
@@ -146,7 +145,7 @@ def test_an_aborted_batch_is_decoded_again_without_a_trace(canary: LocalEngine) 
         canary._context.abort(True)
         callers[0].until(Text)
     for key, caller in enumerate(callers):
-        assert caller.done() and caller.text == expected(key, 200)
+        assert caller.whole() == expected(key, 200)
 
 
 def test_a_request_that_takes_too_long_is_ended(canary: LocalEngine) -> None:
@@ -169,20 +168,20 @@ def test_a_prompt_and_answer_longer_than_the_context_are_refused_with_the_three_
 
 def test_a_prompt_and_answer_that_just_fit_the_context_are_answered(canary: LocalEngine) -> None:
     caller = submit(canary, ask(7, 94, before="~" * 4000))
-    assert caller.done() and caller.text == expected(7, 94)
+    assert caller.whole() == expected(7, 94)
 
 
 def test_requests_that_fit_only_one_after_the_other_are_all_answered(canary: LocalEngine) -> None:
     callers = {key: submit(canary, ask(key, 100, before="~" * 2000, name=f"r{key}")) for key in range(6)}
-    assert all(caller.done() and caller.text == expected(key, 100) for key, caller in callers.items())
+    assert all(caller.whole() == expected(key, 100) for key, caller in callers.items())
 
 
 def test_one_more_request_than_there_is_room_for_is_refused(folder: Path) -> None:
     running = engine(folder / "canary.gguf", slots=2, queue=3)
     callers = [submit(running, ask(key, 700, name=f"r{key}")) for key in range(5)]
-    with pytest.raises(QueueFull, match="5 requests .* room for 5"):
+    with pytest.raises(QueueFull, match=r"5 requests .* room for 5"):
         submit(running, ask(name="six"))
-    assert all(caller.done() and caller.text == expected(key, 700) for key, caller in enumerate(callers))
+    assert all(caller.whole() == expected(key, 700) for key, caller in enumerate(callers))
     running.close()
 
 
@@ -194,11 +193,11 @@ def test_an_adapter_changes_the_answer_of_its_request_only(canary: LocalEngine) 
         for shift in range(3)
     ]
     for key, shift, caller in callers:
-        assert caller.done() and caller.text == expected(key + shift, 60)
+        assert caller.whole() == expected(key + shift, 60)
 
 
 def test_an_unknown_adapter_is_refused_with_those_there_are(canary: LocalEngine) -> None:
-    with pytest.raises(UnknownAdapter, match="'other'.*broken, shift1, shift2"):
+    with pytest.raises(UnknownAdapter, match=r"'other'.*broken, shift1, shift2"):
         submit(canary, ask(lora="other"))
 
 
@@ -289,7 +288,7 @@ def test_logits_that_are_not_finite_end_only_the_request_that_has_them(folder: P
     running._context.logits = poisoned  # type: ignore[method-assign]
     callers = [submit(running, ask(key, 200, name=f"r{key}")) for key in range(3)]
     assert "not finite" in str(callers[1].failure())
-    assert all(callers[key].done() and callers[key].text == expected(key, 200) for key in (0, 2))
+    assert all(callers[key].whole() == expected(key, 200) for key in (0, 2))
     running.close()
 
 

@@ -1,4 +1,4 @@
-"""The facade refuses what would end the process inside llama.cpp (each of these inputs does, or reads foreign memory)."""
+"""The facade refuses what would end the process inside llama.cpp, as each of these inputs does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runtime.engine.llama import Candidates, Chain, Context, Model
-from runtime.errors import EngineError, InvalidRequest, ModelBroken
+from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
 from tests.models import random_model
 from tests.shared import needs_shared, shared
 
@@ -137,6 +137,14 @@ def test_text_survives_its_tokens(model: Model, text: str) -> None:
     assert b"".join(model.piece(token) for token in model.tokenize(text, special=False)).decode() == text
 
 
+def test_a_freed_model_tokenizes_nothing(tmp_path: Path) -> None:
+    random_model(tmp_path / "random.gguf")
+    freed = Model(tmp_path / "random.gguf")
+    freed.free()
+    with pytest.raises(EngineClosed):
+        freed.tokenize("a", special=False)
+
+
 def test_control_tokens_are_made_only_of_special_text(model: Model) -> None:
     assert len(model.tokenize("<|eot_id|>", special=True)) == 1
     assert len(model.tokenize("<|eot_id|>", special=False)) > 5
@@ -154,7 +162,7 @@ def test_the_real_vocabulary_gives_the_published_tokens() -> None:
 
 def test_what_is_no_model_is_refused_with_llama_cpps_reason(tmp_path: Path) -> None:
     (tmp_path / "no.gguf").write_bytes(b"no model at all")
-    with pytest.raises(ModelBroken, match="cannot load .*no.gguf"):
+    with pytest.raises(ModelBroken, match=r"cannot load .*no\.gguf"):
         Model(tmp_path / "no.gguf")
 
 
@@ -186,7 +194,13 @@ def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
 
 @pytest.mark.parametrize(
     "stages",
-    [[], [("top_k", 5)], [("greedy",), ("top_k", 5)], [("temperature", float("nan")), ("greedy",)], [("min_p", float("inf")), ("greedy",)]],
+    [
+        [],
+        [("top_k", 5)],
+        [("greedy",), ("top_k", 5)],
+        [("temperature", float("nan")), ("greedy",)],
+        [("min_p", float("inf")), ("greedy",)],
+    ],
 )
 def test_a_chain_that_selects_nothing_or_holds_no_number_is_refused(stages: list[tuple[object, ...]]) -> None:
     with pytest.raises(EngineError):

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing cut, nothing mixed up: many threads on one `Runtime`, with a model whose every answer is known."""
+"""Nothing lost, cut or mixed up: many threads on one `Runtime`, with a model whose every answer is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tests.models import canary_model, expected, key_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REQUESTS, THREADS, KEYS = 400, 16, 64
 
@@ -90,7 +89,7 @@ def test_every_answer_under_load_is_exact_and_nothing_is_left_behind(ai: Runtime
     load.outcomes.clear()
     run_all(load, range(REQUESTS))
     engine: Any = ai._engine
-    assert settled(lambda: not engine._open and cells_in_use(engine) == 0)
+    assert settled(lambda: not engine._inbox._open and cells_in_use(engine) == 0)
     assert engine._scheduler._free_cells == engine.context
     assert sorted(engine._scheduler._free_slots) == list(range(8))
     gc.collect()

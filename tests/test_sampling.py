@@ -22,7 +22,9 @@ LOGITS = np.log(np.array([0.4, 0.3, 0.15, 0.1, 0.05], np.float32))
 CANDIDATES = Candidates(len(LOGITS))
 
 
-def drawn(sampling: Sampling, count: int = 1, *, prompt: Sequence[int] = (), logits: NDArray[np.float32] = LOGITS) -> list[int]:
+def drawn(
+    sampling: Sampling, count: int = 1, *, prompt: Sequence[int] = (), logits: NDArray[np.float32] = LOGITS
+) -> list[int]:
     sampler = Sampler(sampling, seed=1, prompt=prompt, n_vocab=len(logits))
     tokens = [sampler.sample(logits, CANDIDATES) for _ in range(count)]
     sampler.free()
@@ -55,7 +57,10 @@ def test_of_equal_logits_greedy_takes_the_first() -> None:
         (Sampling(temperature=1.0, top_p=0.8), [0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]),
         (Sampling(temperature=1.0, top_p=0.0), [1, 0, 0, 0, 0]),
         (Sampling(temperature=1.0, top_p=1.0, min_p=0.3), [0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]),
-        (Sampling(temperature=1.0, top_p=1.0, logit_bias=((0, -100.0), (4, float(np.log(2))))), [0, 0.46, 0.23, 0.15, 0.15]),
+        (
+            Sampling(temperature=1.0, top_p=1.0, logit_bias=((0, -100.0), (4, float(np.log(2))))),
+            [0, 0.46, 0.23, 0.15, 0.15],
+        ),
     ],
 )
 def test_tokens_come_as_often_as_the_filters_leave_them(sampling: Sampling, expected: list[float]) -> None:

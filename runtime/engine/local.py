@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runtime import gguf
+from runtime.engine.inbox import Inbox
 from runtime.engine.llama import Candidates, Context, Model
 from runtime.engine.sampling import Sampler
 from runtime.engine.scheduler import Scheduler
@@ -19,7 +20,6 @@ from runtime.errors import (
     EngineError,
     InvalidRequest,
     LlamaletError,
-    QueueFull,
     TimedOut,
     UnknownAdapter,
 )
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("llamalet.engine")
 
-BATCH = 512  # tokens; llama.cpp's own n_ubatch, beyond which prompts get no faster
+BATCH = 256  # tokens; 128 and 512 read prompts as fast (docs/measurements.md), and the buffers grow with it
 
 
 def _draw_seed() -> int:
@@ -68,14 +68,7 @@ class LocalEngine:
         batch = self._context.batch.capacity
         self._scheduler = Scheduler(slots=config.slots, cells=self._context.n_ctx, batch=batch)
         self._adapter: str | None = None  # the one set in llama.cpp
-
-        # Guards what follows. Reentrant, since the garbage collector may drop a stream, which cancels, anywhere.
-        self._lock = threading.Condition(threading.RLock())
-        self._open: dict[str, Sequence] = {}  # every request not ended
-        self._arrived: list[Sequence] = []
-        self._cancelled: set[str] = set()
-        self._in_batch: set[str] = set()
-        self._closing = False
+        self._inbox = Inbox(config.slots + config.queue, self._context.abort)
         self._thread = threading.Thread(target=self._run, name="llamalet-engine", daemon=True)
         self._thread.start()
 
@@ -95,7 +88,7 @@ class LocalEngine:
         return self._context.n_ctx
 
     def submit(self, request: Request, emit: Emit) -> None:
-        self._check_open(request)  # before tokenizing, which costs time
+        self._inbox.check(request.id)  # before tokenizing, which costs time
         self._check(request)
         tokens = self._tokenize(request)
         sequence = Sequence(request, tokens, emit, Times(submitted=self._clock()))
@@ -105,45 +98,15 @@ class LocalEngine:
                 f"context of {self.context} tokens.",
                 "Shorten the prompt, lower max_tokens, or load the model with a larger context.",
             )
-        with self._lock:
-            self._check_open_locked(request)
-            self._open[request.id] = sequence
-            self._arrived.append(sequence)
-            self._lock.notify()
+        self._inbox.put(sequence)
 
     def cancel(self, request_id: str) -> None:
-        with self._lock:
-            if request_id not in self._open:
-                return
-            self._cancelled.add(request_id)
-            if self._in_batch == {request_id}:
-                self._context.abort(True)  # nobody else is in the batch that runs
-            self._lock.notify()
+        self._inbox.cancel(request_id)
 
     def close(self) -> None:
-        with self._lock:
-            self._closing = True
-            if self._thread.is_alive():
-                self._context.abort(True)
-            self._lock.notify()
+        self._inbox.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def _check_open(self, request: Request) -> None:
-        with self._lock:
-            self._check_open_locked(request)
-
-    def _check_open_locked(self, request: Request) -> None:
-        if self._closing:
-            raise EngineClosed("The engine is closed.")
-        if request.id in self._open:
-            raise InvalidRequest(f"There is a request {request.id!r} already.")
-        room = self._config.slots + self._config.queue
-        if len(self._open) >= room:
-            raise QueueFull(
-                f"{len(self._open)} requests are running or waiting, and there is room for {room}.",
-                "Try again in a moment.",
-            )
 
     def _check(self, request: Request) -> None:
         if request.max_tokens < 1:
@@ -176,7 +139,7 @@ class LocalEngine:
     def _run(self) -> None:
         error: Exception = EngineClosed("The engine was closed while the request was in it.")
         try:
-            while self._wait():
+            while self._inbox.wait():
                 self.step()
         except Exception as failure:
             log.exception("the engine failed")
@@ -197,21 +160,10 @@ class LocalEngine:
             if not sequence.n_pending:
                 self._advance(sequence, row)
 
-    def _wait(self) -> bool:
-        """Until there is work; False when it is time to go."""
-        with self._lock:
-            self._context.abort(False)
-            while not (self._closing or self._open):
-                self._lock.wait()
-            return not self._closing
-
     def _collect(self) -> None:
         """Take in new requests, drop the cancelled and the late, admit who fits."""
         now = self._clock()
-        with self._lock:
-            arrived, self._arrived = self._arrived, []
-            cancelled = [self._open[name] for name in self._cancelled if name in self._open]
-            self._cancelled.clear()
+        arrived, cancelled = self._inbox.take()
         for sequence in arrived:
             self._scheduler.add(sequence)
         for sequence in cancelled:
@@ -252,13 +204,10 @@ class LocalEngine:
 
     def _decode(self, sequences: list[Sequence]) -> None:
         """Decode the batch. After an abort, each sequence goes on from what of it is in the KV cache."""
-        with self._lock:
-            self._in_batch = {sequence.request.id for sequence in sequences}
         started = self._clock()
-        done = self._context.decode()
+        with self._inbox.decoding(sequences):
+            done = self._context.decode()
         now = self._clock()
-        with self._lock:
-            self._in_batch = set()
         if done:
             self._scheduler.measured(len(self._context.batch), now - started)
         for sequence in sequences:
@@ -285,13 +234,10 @@ class LocalEngine:
         if sequence.sampler:
             sequence.sampler.free()
         self._scheduler.remove(sequence)
-        with self._lock:
-            del self._open[sequence.request.id]
+        self._inbox.end(sequence)
 
     def _shut_down(self, error: Exception) -> None:
-        with self._lock:
-            self._closing = True
-            left, self._open = list(self._open.values()), {}
+        left = self._inbox.empty()
         for sequence in left:
             if sequence.sampler:
                 sequence.sampler.free()

@@ -11,16 +11,16 @@ import functools
 import json
 import logging
 import math
+from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InvalidRequest, Unsupported
-from runtime.messages import check_text, normalise
-from runtime.values import Done, Failed, Inputs, Sampling, Text, TokenLogprob
+from runtime.messages import check_text, is_array, kind, normalise
+from runtime.values import Done, Failed, Inputs, Message, Sampling, Text, TokenLogprob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
     from runtime.values import Event, Timings, Usage
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("llamalet.wire")
 
 MAX_DEPTH = 64  # nested arrays and objects; Python's own recursion ends not far above
+MAX_BITS = 1024  # of a whole number, as in a float; Python itself does not print those of 4300 digits
+MAX_TOKENS = 2**31 - 1  # llama.cpp counts tokens in 32 bits; what the context leaves is the engine's to say
+LONGEST = 30 * 24 * 3600  # seconds; the bound of the setting
+SHOWN = 60  # characters of a wrong value that a message repeats
 
 # Ours, beside the published options. Their names are OpenAI's, or llama.cpp's.
 _NUMBER = {"type": "number"}
@@ -48,9 +52,10 @@ EXTENSIONS: dict[str, Any] = {
     "logprobs": {"type": "boolean"},
     "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
     "date": {"type": "string", "minLength": 1, "maxLength": 64},
-    "timeout": {**_NUMBER, "exclusiveMinimum": 0},
-    # A bound that the published schemas leave open: fewer than one token is no answer.
-    "max_tokens": {"minimum": 1},
+    "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": LONGEST},
+    # What the published schemas leave open: fewer than one token is no answer, and messages take an adapter as well.
+    "max_tokens": {"minimum": 1, "maximum": MAX_TOKENS},
+    "lora": {"type": "string"},
 }
 
 # Known, and not honoured yet: refused by name when they ask for something.
@@ -59,17 +64,16 @@ NOT_YET = ("tools", "functions", "response_format", "image")
 
 def parse(body: Mapping[str, Any]) -> Inputs:
     """The inputs of a run. Raises `InvalidRequest` with path, expected and found, or `Unsupported` with the name."""
-    if not hasattr(body, "items"):
-        raise InvalidRequest(f"The inputs must be an object with prompt or messages, not {type(body).__name__}.")
-    _check_values(body, "")
-    given = {key: value for key, value in body.items() if value is not None}
-    kind = _kind(given)
+    given = {key: value for key, value in merged(body, {}).items() if value is not None}
+    _check_values(given, "")
+    branch = _branch(given)
     for name in NOT_YET:
         if given.get(name):
             raise Unsupported(f"{name} is not supported yet.", "Leave it out.")
-    messages = normalise(given["messages"]) if kind == "Messages" else ()
-    _validate(kind, {key: value for key, value in given.items() if key not in ("messages", *NOT_YET)})
-    _note_unknown(kind, given)
+    messages = normalise(given["messages"]) if branch == "Messages" else ()
+    given = {key: _plain(value) for key, value in given.items() if key not in NOT_YET}
+    _validate(branch, {key: value for key, value in given.items() if key != "messages"})
+    _note_unknown(branch, given)
     return Inputs(
         messages=messages,
         prompt=given.get("prompt"),
@@ -84,26 +88,55 @@ def parse(body: Mapping[str, Any]) -> Inputs:
     )
 
 
+def merged(inputs: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A new body of the inputs and the keywords, which win. Raises `InvalidRequest` for what is no object."""
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InvalidRequest(f"The inputs must be an object with prompt or messages, not {kind(inputs)}.")
+    return {**(inputs or {}), **options}
+
+
 def _check_values(value: Any, path: str, depth: int = 0) -> None:
-    """Numbers must be finite, text must be Unicode, and nothing nested too deeply: JSON from afar may hold any."""
+    """JSON only, finite numbers, text that is Unicode, and no deep nesting: a caller may hand in anything."""
     if depth > MAX_DEPTH:
-        raise InvalidRequest(f"The inputs are nested deeper than {MAX_DEPTH} levels, at {path[:80]}.")
+        raise InvalidRequest(f"The inputs are nested deeper than {MAX_DEPTH} levels, at {_cut(path)}.")
     if isinstance(value, str):
-        check_text(value, path)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequest(f"{path} is {value}; it must be a finite number.")
-    elif isinstance(value, dict):
+        check_text(value, _cut(path))
+    elif isinstance(value, int | float):
+        _check_number(value, _cut(path))
+    elif isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidRequest(f"{path or 'The inputs'} has the key {key!r}, which is not a string.")
-            check_text(key, f"a key of {path or 'the inputs'}")
+                raise InvalidRequest(f"A key of {_cut(path) or 'the inputs'} is {kind(key)}; it must be a string.")
+            check_text(key, f"a key of {_cut(path) or 'the inputs'}")
             _check_values(item, f"{path}.{key}" if path else key, depth + 1)
-    elif isinstance(value, list | tuple):
+    elif is_array(value):
         for index, item in enumerate(value):
             _check_values(item, f"{path}[{index}]", depth + 1)
+    elif value is not None and not isinstance(value, Message):
+        raise InvalidRequest(f"{_cut(path)} is {kind(value)}; it must be what JSON can hold.")
 
 
-def _kind(given: Mapping[str, Any]) -> str:
+def _check_number(number: float, path: str) -> None:
+    if isinstance(number, float) and not math.isfinite(number):
+        raise InvalidRequest(f"{path} is {number}; it must be a finite number.")
+    if isinstance(number, int) and number.bit_length() > MAX_BITS:
+        raise InvalidRequest(
+            f"{path} is a whole number of {number.bit_length()} bits; it must have at most {MAX_BITS}."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and read-only mappings as what jsonschema knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if is_array(value) else value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _branch(given: Mapping[str, Any]) -> str:
     """Which branch of the published schema's oneOf is meant."""
     if ("prompt" in given) == ("messages" in given):
         found = "both" if "prompt" in given else "neither"
@@ -120,52 +153,58 @@ def _schema() -> dict[str, Any]:
 
 
 @functools.cache
-def _validator(kind: str) -> Validator:
+def _validator(title: str) -> Validator:
     from jsonschema import Draft202012Validator
 
-    branch = next(branch for branch in _schema()["oneOf"] if branch["title"] == kind)
+    branch = next(branch for branch in _schema()["oneOf"] if branch["title"] == title)
     required = [name for name in branch["required"] if name != "messages"]  # normalised and checked before
     return Draft202012Validator({"allOf": [{**branch, "required": required}, {"properties": EXTENSIONS}]})
 
 
-def _validate(kind: str, given: dict[str, Any]) -> None:
-    errors = list(_validator(kind).iter_errors(given))
+def _validate(branch: str, given: dict[str, Any]) -> None:
+    errors = list(_validator(branch).iter_errors(given))
     if errors:
         error = min(errors, key=lambda error: list(map(str, error.absolute_path)))
         path = error.json_path.removeprefix("$").removeprefix(".") or "The inputs"
-        raise InvalidRequest(f"{path}: {_explain(error.validator, error.validator_value, error.instance, error.message)}.")
+        expected = _expected(str(error.validator), error.validator_value)
+        raise InvalidRequest(f"{_cut(path)}: must {expected}, found {_found(error)}.")
 
 
-def _explain(rule: str, bound: Any, found: Any, message: str) -> str:
-    """What was expected and what was found. jsonschema's own words may quote the whole value, however long."""
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    expected = {
-        "minimum": f"at least {bound}",
-        "maximum": f"at most {bound}",
-        "exclusiveMinimum": f"more than {bound}",
-        "type": f"of type {bound}",
-        "minLength": f"at least {bound} characters long",
-        "maxLength": f"at most {bound} characters long",
-        "maxItems": f"at most {bound} items",
-        "anyOf": "a string, or an array of at most 16 strings, none of them empty",
-        "enum": f"one of {bound}",
-    }.get(rule)
-    return f"must be {expected}, found {shown}" if expected else message[:200]
+def _expected(rule: str, bound: Any) -> str:
+    """What a rule of the schemas asks for. jsonschema's own words quote the whole value, however long."""
+    return {
+        "minimum": f"be at least {bound}",
+        "maximum": f"be at most {bound}",
+        "exclusiveMinimum": f"be more than {bound}",
+        "type": f"be of type {bound}",
+        "minLength": "not be empty",
+        "maxLength": f"have at most {bound} characters",
+        "maxProperties": f"have at most {bound} keys",
+        "pattern": "have ids of tokens, in digits, as its keys",  # logit_bias is the only one with a pattern
+        "anyOf": "be a string or an array of at most 16 strings, none of them empty",  # and stop with a choice
+    }.get(rule, f"satisfy {rule}")
 
 
-def _note_unknown(kind: str, given: Mapping[str, Any]) -> None:
-    branch = next(branch for branch in _schema()["oneOf"] if branch["title"] == kind)
-    unknown = sorted(given.keys() - branch["properties"].keys() - EXTENSIONS.keys() - set(NOT_YET))
+def _found(error: ValidationError) -> str:
+    """The value, or how many things it holds where that is what is wrong."""
+    found: Any = error.instance
+    if error.validator in ("maxLength", "maxProperties"):
+        return str(len(found))
+    return _cut(json.dumps(found, ensure_ascii=False, default=kind))
+
+
+def _note_unknown(title: str, given: Mapping[str, Any]) -> None:
+    branch = next(branch for branch in _schema()["oneOf"] if branch["title"] == title)
+    unknown = sorted(given.keys() - branch["properties"].keys() - EXTENSIONS.keys())
     if unknown:
-        log.info("ignored options that nobody knows: %s", ", ".join(unknown))
+        log.info("ignored options that nobody knows: %s", ", ".join(_cut(name) for name in unknown[:20]))
 
 
 def _sampling(given: Mapping[str, Any]) -> Sampling:
     names = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
     numbers: dict[str, Any] = {name: float(given[name]) for name in names if name in given}
     counts: dict[str, Any] = {name: int(given[name]) for name in ("top_k", "seed") if name in given}
-    wanted = given.get("logprobs") or "top_logprobs" in given
+    wanted = given.get("logprobs", "top_logprobs" in given)
     return Sampling(
         **numbers,
         **counts,

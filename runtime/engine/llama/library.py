@@ -11,7 +11,7 @@ from typing import Any
 
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugger on the process
 
-from llama_cpp import llama_cpp as c  # noqa: E402 - the variable must be set before
+from llama_cpp import llama_cpp as c
 
 __all__ = ["abort_when_set", "c", "forget_error", "last_error"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import TYPE_CHECKING, Any
 
 from runtime.engine.llama.library import c, forget_error, last_error
-from runtime.errors import EngineError, InvalidRequest, ModelBroken
+from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
 class Model:
     """Weights and vocabulary of one GGUF file, which `runtime.gguf.check` must have passed.
 
-    Tokenizing and looking up pieces is safe from any thread.
+    Tokenizing is safe from any thread, at any time.
     """
 
     def __init__(
-        self, path: Path, *, gpu_layers: int = 0, progress: Callable[[float], None] | None = None, vocab_only: bool = False
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = 0,
+        progress: Callable[[float], None] | None = None,
+        vocab_only: bool = False,
     ) -> None:
         """Load the file. `progress` is called with 0.0 to 1.0; an exception in it stops the load and is raised here."""
+        self._in_use = threading.Lock()  # callers tokenize on their own threads, while the engine's frees the model
         params = c.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.vocab_only = vocab_only
@@ -45,15 +52,20 @@ class Model:
         try:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise InvalidRequest(f"Text has a lone surrogate at position {error.start}, which is no character.") from None
+            raise InvalidRequest(
+                f"Text has a lone surrogate at position {error.start}, which is no character."
+            ) from None
         if not data:
             return []
         room = len(data) + 2
         tokens = (c.llama_token * room)()
-        count: int = c.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+        with self._in_use:
+            if not self._model:
+                raise EngineClosed("The engine is closed.")
+            count: int = c.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
         if count < 0:
             raise EngineError(f"llama.cpp gave {-count} tokens for {len(data)} bytes of text.")
-        return tokens[:count]
+        return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token, which may be part of a character; control tokens have none."""
@@ -91,9 +103,10 @@ class Model:
 
     def free(self) -> None:
         """Free the weights; the contexts made from them must be freed before."""
-        if self._model:
-            c.llama_model_free(self._model)
-            self._model = None
+        with self._in_use:
+            if self._model:
+                c.llama_model_free(self._model)
+                self._model = None
 
 
 def _report(progress: Callable[[float], None] | None, done: float, failure: list[BaseException]) -> bool:
@@ -101,7 +114,7 @@ def _report(progress: Callable[[float], None] | None, done: float, failure: list
         return True
     try:
         progress(done)
-    except BaseException as error:  # noqa: BLE001 - it travels around llama.cpp and is raised by Model
+    except BaseException as error:
         failure.append(error)
         return False
     return True

@@ -42,7 +42,12 @@ class Candidates:
             )
         self._data["id"] = self._ids
         self._data["logit"] = logits
-        self.struct.data, self.struct.size, self.struct.selected, self.struct.sorted = self._pointer, self.n_vocab, -1, False
+        self.struct.data, self.struct.size, self.struct.selected, self.struct.sorted = (
+            self._pointer,
+            self.n_vocab,
+            -1,
+            False,
+        )
 
 
 def _logit_bias(n_vocab: int, pairs: Sequence[tuple[int, float]]) -> Any:
