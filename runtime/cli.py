@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -13,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import __version__, catalog, settings, store
-from runtime.errors import ContextTooLong, InvalidRequest, LlamaletError, NotServed
+from runtime.errors import Cancelled, ContextTooLong, InvalidRequest, LlamaletError, NotServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runtime import Runtime
-
-CANCELLED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 
 EXAMPLES = """\b
 Examples:
@@ -32,7 +31,7 @@ Examples:
 """
 
 
-@dataclass(slots=True)
+@dataclass
 class Scene:
     """What commands find around them. options: more of them for `Runtime`. interactive: somebody can be asked."""
 
@@ -51,14 +50,12 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(err=True)
-            ctx.exit(CANCELLED)
+            ctx.exit(Cancelled.exit_code)
 
 
 def _complain(error: LlamaletError) -> None:
     start = "\r\x1b[K" if sys.stderr.isatty() else ""  # in place of a line that told of loading
-    click.echo(f"{start}llamalet: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+    click.echo(f"{start}llamalet: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,52 +65,37 @@ def _complain(error: LlamaletError) -> None:
 def main(ctx: click.Context, verbose: int) -> None:
     """Cloudflare Workers AI on your own machine: Llama 3.1 and 3.2 through llama.cpp."""
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
-    _set_encodings()
+    for stream, encoding in ((sys.stdin, "utf-8-sig"), (sys.stdout, "utf-8")):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():  # whatever the system's own encoding
+            stream.reconfigure(encoding=encoding, errors="strict")
     scene = ctx.ensure_object(Scene)
     if verbose:
         scene.options["log"] = "info" if verbose == 1 else "debug"
 
 
-def _set_encodings() -> None:
-    """Files and pipes are UTF-8, whatever the system's own encoding; a terminal shows what it can."""
-    for stream, encoding in ((sys.stdin, "utf-8-sig"), (sys.stdout, "utf-8")):
-        if not isinstance(stream, io.TextIOWrapper):
-            continue
-        if not stream.isatty():
-            stream.reconfigure(encoding=encoding, errors="strict")
-        elif stream is sys.stdout:
-            stream.reconfigure(errors="replace")
-
-
 _PENALTY = click.FloatRange(0, 2)
+# Of `run` and `chat`: options of the request, with the bounds of the published schema, and settings.
+OPTIONS = [
+    click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens. [default: 256]"),
+    click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token. [default: 0.6]"),
+    click.option("--top-k", type=click.IntRange(1, 50), help="Choose among so many likeliest tokens."),
+    click.option("--top-p", type=click.FloatRange(0, 2), help="Choose among so much probability. [default: 0.9]"),
+    click.option("--min-p", type=click.FloatRange(0, 1), help="Drop the less likely than this of the likeliest."),
+    click.option("--seed", type=click.IntRange(1, 9999999999), help="Repeat an answer that was alone."),
+    click.option("--repetition-penalty", type=_PENALTY, help="More than 1 discourages repetition."),
+    click.option("--frequency-penalty", type=_PENALTY, help="For each time a token was written."),
+    click.option("--presence-penalty", type=_PENALTY, help="Once a token was written."),
+    click.option("--stop", multiple=True, help="End the answer before this text. May be repeated."),
+    click.option("--lora", help="Name of a LoRA adapter from your models file."),
+    click.option("--context", type=click.IntRange(256, 131072), help="Tokens that fit. [default: 4096]"),
+    click.option("--threads", type=click.IntRange(0, 512), help="Of llama.cpp. [default: the cores there are]"),
+    click.option("--models", type=click.Path(), help="A TOML file with models and adapters of your own."),
+]
+SETTINGS = ("context", "threads", "models")
 
 
 def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `run` and `chat` share: those of the request, and those of the settings."""
-    options = [
-        click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens. [default: 256]"),
-        click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token. [default: 0.6]"),
-        click.option("--top-k", type=click.IntRange(1, 50), help="Choose among so many likeliest tokens."),
-        click.option("--top-p", type=click.FloatRange(0, 2), help="Choose among so much probability. [default: 0.9]"),
-        click.option(
-            "--min-p", type=click.FloatRange(0, 1), help="Drop what is less likely than this of the likeliest."
-        ),
-        click.option("--seed", type=click.IntRange(1, 9999999999), help="Repeat an answer that was alone."),
-        click.option("--repetition-penalty", type=_PENALTY, help="More than 1 discourages repetition."),
-        click.option("--frequency-penalty", type=_PENALTY, help="For each time a token was written."),
-        click.option("--presence-penalty", type=_PENALTY, help="Once a token was written."),
-        click.option("--stop", multiple=True, help="End the answer before this text. May be repeated."),
-        click.option("--lora", help="Name of a LoRA adapter from your models file."),
-        click.option("--context", type=click.IntRange(256, 131072), help="Tokens that fit. [default: 4096]"),
-        click.option("--threads", type=click.IntRange(0, 512), help="Of llama.cpp. [default: the cores there are]"),
-        click.option("--models", type=click.Path(), help="A TOML file with models and adapters of your own."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-SETTINGS = ("context", "threads", "models")
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(OPTIONS), command)
 
 
 @main.command(epilog=EXAMPLES)
@@ -147,17 +129,16 @@ def _prompt(argument: str | None, raw: bool) -> str:
         if _scene().interactive:
             click.echo("Type the prompt, then Ctrl-D at the start of a line (on Windows Ctrl-Z and Enter).", err=True)
         argument = _read(sys.stdin.read)
-    text = argument or ""
-    if not (text if raw else text.strip()):
+    if not argument or not (raw or argument.strip()):
         raise InvalidRequest("The prompt is empty.", "Give it after the model's name, or on standard input.")
-    return text
+    return argument
 
 
 def _read(source: Callable[[], str]) -> str:
     try:
         return source()
-    except UnicodeDecodeError as error:
-        found = f"0x{error.object[error.start]:02x}"
+    except UnicodeDecodeError as wrong:
+        found = f"0x{wrong.object[wrong.start]:02x}"
         raise InvalidRequest(f"Standard input is not UTF-8: it holds the byte {found}.", "Convert it first.") from None
 
 
@@ -176,10 +157,7 @@ def chat(model: str, system: str | None, **options: Any) -> None:
         while text := _ask():
             turns.append({"role": "user", "content": text})
             answer = _answer(ai, model, head, turns, _given(options))
-            if answer is None:
-                turns.pop()
-            else:
-                turns.append({"role": "assistant", "content": answer})
+            turns = turns[:-1] if answer is None else [*turns, {"role": "assistant", "content": answer}]
 
 
 def _ask() -> str:
@@ -211,10 +189,9 @@ def _answer(
 
 
 def _may_drop() -> bool:
-    try:
+    with contextlib.suppress(click.Abort):  # Ctrl-C or Ctrl-D
         return click.confirm("The context is full. Drop the oldest question and answer?", default=True, err=True)
-    except click.Abort:  # Ctrl-C or Ctrl-D
-        return False
+    return False
 
 
 def _show(ai: Runtime, model: str, body: dict[str, Any], *, stoppable: bool = False) -> dict[str, Any]:
@@ -248,8 +225,7 @@ def _speed(result: dict[str, Any]) -> str:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The request's options that were given on the command line."""
-    given = {key: value for key, value in options.items() if key not in SETTINGS and value not in (None, ())}
-    return given | ({"stop": list(given["stop"])} if "stop" in given else {})
+    return {key: value for key, value in options.items() if key not in SETTINGS and value not in (None, ())}
 
 
 @contextlib.contextmanager
@@ -264,8 +240,7 @@ def _runtime(model: str, options: dict[str, Any]) -> Iterator[Runtime]:
 
 
 def _scene() -> Scene:
-    scene: Scene = click.get_current_context().obj
-    return scene
+    return click.get_current_context().find_object(Scene) or Scene()
 
 
 def _files(model: str) -> list[str]:
@@ -282,13 +257,12 @@ def _load_line(done: float) -> None:
 @click.option("--models", type=click.Path(), help="A TOML file with models of your own.")
 def list_models(as_json: bool, models: str | None) -> None:
     """List the models: their names, and what of them is on this machine."""
-    rows = [_row(spec) for spec in _catalog(models).models]
+    rows = [_row(spec) for spec in catalog.load(settings.load({"models": models}).models).models]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
     for row in rows:
-        here = ", ".join(row["here"]) or "not on this machine"
-        click.echo(f"{row['id']:<36} {', '.join(row['aliases']):<36} {here}")
+        click.echo(f"{row['id']:<36} {', '.join(row['aliases']):<36} {', '.join(row['here']) or 'not on this machine'}")
 
 
 @main.command()
@@ -297,15 +271,16 @@ def list_models(as_json: bool, models: str | None) -> None:
 @click.option("--models", type=click.Path(), help="A TOML file with models of your own.")
 def info(model: str, as_json: bool, models: str | None) -> None:
     """Say what is known of MODEL, or of a .gguf file: its files, context, memory and licence."""
-    spec = _catalog(models).with_files(files := _files(model)).find(model).spec
-    if files:
+    known = catalog.load(settings.load({"models": models}).models)
+    spec = known.with_files(_files(model)).find(model).spec
+    if _files(model):
         store.locate(spec)  # else a file that is not there would look like a model
     row = _row(spec) | {
         "context_window": spec.context_window,
         "kv_bytes_per_token": spec.kv_bytes_per_token,
         "chat_format": spec.family,
         "repository": spec.repo,
-        "revision": spec.revision,
+        "revision": spec.repo and spec.revision,
         "licence": spec.licence,
         "notice": spec.notice,
         "adapters": [adapter.name for adapter in spec.adapters],
@@ -315,17 +290,11 @@ def info(model: str, as_json: bool, models: str | None) -> None:
         click.echo(json.dumps(row, ensure_ascii=False))
         return
     quants = row.pop("quants")
-    for key, value in row.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        if shown not in (None, ""):
-            click.echo(f"{key.replace('_', ' '):<20} {shown}")
+    for key in [key for key in row if row[key]]:
+        click.echo(f"{key.replace('_', ' '):<20} {', '.join(row[key]) if isinstance(row[key], list) else row[key]}")
     for name, quant in quants.items():
         size = f"{quant['bytes'] / 1e9:.2f} GB" if quant["bytes"] else ""
         click.echo(f"  {name:<8} {size:>8}  {quant['file']}")
-
-
-def _catalog(models: str | None) -> catalog.Catalog:
-    return catalog.load(settings.load({"models": models}).models)
 
 
 def _row(spec: catalog.ModelSpec) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""What the README shows is true: its snippets run as they stand, on a model that bears the name of a real one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime import catalog
+from runtime.settings import SETTINGS
+from tests.models import canary_adapter, random_model
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model in the hub's cache under the name, and with the size, of Llama 3.2 1B."""
+    folder = tmp_path_factory.mktemp("place")
+    spec = catalog.load().find("1b").spec
+    quant = spec.quant(spec.default_quant)
+    repository = folder / "hub" / f"models--{spec.repo.replace('/', '--')}"
+    snapshot = repository / "snapshots" / spec.revision
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    model = snapshot / quant.file
+    random_model(model, context=4096)
+    assert quant.size is not None
+    os.truncate(model, quant.size)  # sparse: it takes no room
+    return folder
+
+
+def run(place: Path, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    scripts = str(Path(sys.executable).parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLAMALET_", "HF_"))}
+    environment |= {"HF_HUB_CACHE": str(place / "hub"), "HOME": str(place), "XDG_CONFIG_HOME": str(place)}
+    environment |= {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "LLAMALET_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=place, env=environment, input=text, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.mark.parametrize("code", snippets("python"), ids=lambda code: code.strip().splitlines()[-1][:40])
+def test_a_python_snippet_runs(place: Path, code: str) -> None:
+    done = run(place, [sys.executable, "-c", code])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_error_shown_is_the_error_raised(place: Path) -> None:
+    (code,) = (code for code in snippets("python") if "except LlamaletError" in code)
+    (promised,) = re.findall(r"print\(error\.code, error\.message\)  # (.*)", code)
+    assert run(place, [sys.executable, "-c", code]).stdout.strip() == promised
+
+
+@pytest.mark.parametrize("command", [line for block in snippets("sh") for line in block.splitlines()])
+def test_a_command_runs(place: Path, command: str) -> None:
+    done = run(place, ["bash", "-c", command])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_models_file_is_accepted(tmp_path: Path) -> None:
+    (text,) = snippets("toml")
+    (tmp_path / "models.toml").write_text(text, "utf-8")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "adapters").mkdir()
+    random_model(tmp_path / "models" / "my-llama-Q8_0.gguf")
+    canary_adapter(tmp_path / "adapters" / "pirate.gguf")
+    spec = catalog.load(tmp_path / "models.toml").find("mine").spec
+    assert (spec.default_quant, [adapter.name for adapter in spec.adapters]) == ("Q8_0", ["pirate"])
+
+
+def test_the_command_that_fetches_the_model_is_the_catalogues() -> None:
+    spec = catalog.load().find("1b").spec
+    assert f"hf download {spec.repo} {spec.quant(spec.default_quant).file} --revision {spec.revision}" in README
+
+
+def settings_table() -> str:
+    rows = ["| setting | default | |", "|---|---|---|"]
+    for one in SETTINGS.values():
+        rows.append(f"| `{one.name}` | {'' if one.default is None else one.default} | {one.help} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    block = README.split("<!-- settings -->\n")[1].split("\n<!-- end of settings -->")[0]
+    assert block == settings_table()
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
