@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
-    from runtime.catalog import Catalog
     from runtime.engine import Emit
     from runtime.pipeline import Ticket
-    from runtime.settings import Settings
+    from runtime.session import Inputs, Model
     from runtime.values import Event
 
 LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
@@ -78,17 +77,10 @@ class AsyncRuntime:
     def __init__(self, **options: Any) -> None:
         """Options are those of `Runtime`."""
         self._runtime = Runtime(**options)
+        self.settings, self.catalog = self._runtime.settings, self._runtime.catalog
         self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet")
 
-    @property
-    def settings(self) -> Settings:
-        return self._runtime.settings
-
-    @property
-    def catalog(self) -> Catalog:
-        return self._runtime.catalog
-
-    async def run(self, model: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
+    async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
         """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
@@ -104,7 +96,7 @@ class AsyncRuntime:
             ticket.cancel()
         return result
 
-    async def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
+    async def start(self, model: Model, body: Mapping[str, Any], emit: Emit) -> Ticket:
         """As `Runtime.start`. Cancelled while it waits, it takes the run back as soon as that has begun."""
         try:
             begun = self._threads.submit(self._runtime.start, model, body, emit)

@@ -91,7 +91,7 @@ OPTIONS = [
     click.option("--threads", type=click.IntRange(0, 512), help="Of llama.cpp. [default: the cores there are]"),
     click.option("--models", type=click.Path(), help="A TOML file with models and adapters of your own."),
 ]
-SETTINGS = ("context", "threads", "models")
+SETTINGS = ("context", "threads", "models")  # the others are of the request
 
 
 def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -138,8 +138,8 @@ def _read(source: Callable[[], str]) -> str:
     try:
         return source()
     except UnicodeDecodeError as wrong:
-        found = f"0x{wrong.object[wrong.start]:02x}"
-        raise InvalidRequest(f"Standard input is not UTF-8: it holds the byte {found}.", "Convert it first.") from None
+        found = f"it holds the byte 0x{wrong.object[wrong.start]:02x}"
+        raise InvalidRequest(f"Standard input is not UTF-8: {found}.", "Convert it first.") from None
 
 
 @main.command(epilog=EXAMPLES)
@@ -224,7 +224,6 @@ def _speed(result: dict[str, Any]) -> str:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The request's options that were given on the command line."""
     return {key: value for key, value in options.items() if key not in SETTINGS and value not in (None, ())}
 
 

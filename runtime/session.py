@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.engine import Emit, Engine
     from runtime.values import Event, Request
 
+    Model = str | os.PathLike[str]
     Inputs = Mapping[str, Any] | None
 
 __all__ = ["Runtime", "Stream"]
@@ -75,15 +76,15 @@ class Runtime:
         self._closed = False
 
     @overload
-    def run(self, model: str, inputs: Inputs = None, /, *, stream: Literal[True], **options: Any) -> Stream: ...
+    def run(self, model: Model, inputs: Inputs = None, /, *, stream: Literal[True], **options: Any) -> Stream: ...
 
     @overload
-    def run(self, model: str, inputs: Inputs = None, /, **options: Any) -> Any: ...
+    def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any: ...
 
-    def run(self, model: str, inputs: Inputs = None, /, **options: Any) -> Any:
+    def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
         """Answer `inputs` as `env.AI.run(model, inputs)` of Workers AI does; keywords are added to the inputs.
 
-        model: an id or alias of the catalogue, with `:QUANT` if it shall be that one.
+        model: an id or alias of the catalogue, with `:QUANT` if it shall be that one, or one of the `files`.
         inputs: `prompt` or `messages`, and the options of the model's published schema; ours are `stop`, `min_p`,
         `logit_bias`, `logprobs`, `top_logprobs`, `date` and `timeout` (seconds).
 
@@ -103,7 +104,7 @@ class Runtime:
             ticket.cancel()  # does nothing to a request that has ended: this is for Ctrl-C
         return result
 
-    def start(self, model: str, body: Mapping[str, Any], emit: Emit) -> Ticket:
+    def start(self, model: Model, body: Mapping[str, Any], emit: Emit) -> Ticket:
         """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
         choice = self.catalog.find(os.fspath(model))
         request = pipeline.prepare(

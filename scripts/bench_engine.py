@@ -104,16 +104,15 @@ class Watched:
     """Counts the engine thread's CPU time outside of llama.cpp's decode."""
 
     def __init__(self, context: Context) -> None:
-        self._decode, self.inside, self.steps, self.longest = context.decode, 0.0, 0, 0.0
-        self.total = 0.0
+        self._decode, self.inside, self.total = context.decode, 0.0, 0.0
+        self.seconds: list[float] = []
 
     def __call__(self) -> bool:
         started, wall = time.thread_time(), time.perf_counter()
         done = self._decode()
         self.total = time.thread_time()
         self.inside += self.total - started
-        self.longest = max(self.longest, time.perf_counter() - wall)
-        self.steps += 1
+        self.seconds.append(time.perf_counter() - wall)
         return done
 
 
@@ -122,7 +121,7 @@ def _outside(engine: LocalEngine) -> tuple[float, int]:
     if not isinstance(context.decode, Watched):
         context.decode = Watched(context)
     watched = context.decode
-    return watched.total - watched.inside, watched.steps
+    return watched.total - watched.inside, len(watched.seconds)
 
 
 class Plain:
@@ -162,24 +161,24 @@ class Plain:
 
 
 def beside(engine: LocalEngine, arguments: argparse.Namespace) -> dict[str, float]:
-    """The longest step while a long prompt is read beside a running answer."""
+    """The steps in which a long prompt is read beside a running answer."""
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     engine.submit(_request("stream", 32, 400), events.put)
     while not isinstance(events.get(), Text):
         pass
     watched: Any = engine._context.decode
-    watched.longest = 0.0
+    watched.seconds.clear()
     long: queue.SimpleQueue[Any] = queue.SimpleQueue()
     engine.submit(_request("long", 1500, 1), long.put)
     while isinstance(event := long.get(), Progress):
         pass
-    longest = watched.longest
+    seconds = sorted(watched.seconds[1:])  # the first was running without the long prompt
     engine.cancel("stream")
     while not isinstance(events.get(), Done):
         pass
     if isinstance(event, Failed):
         raise event.error
-    return {"longest_step_beside_ms": 1e3 * longest}
+    return {"step_beside_ms": 1e3 * statistics.median(seconds), "longest_step_beside_ms": 1e3 * seconds[-1]}
 
 
 def report(figures: dict[str, list[float]], arguments: argparse.Namespace) -> None:

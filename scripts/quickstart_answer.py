@@ -26,7 +26,7 @@ def main() -> None:
         f"\n\n{usage['prompt_tokens']} prompt tokens at {timings['prompt_tokens_per_second']:,.0f} a second, "
         f"{usage['completion_tokens']} answer tokens at {timings['decode_tokens_per_second']:,.0f} a second."
     )
-    print("\nLlama 3.2 1B takes 0.8 GB of disk and about 1.2 GB of memory. Fetch it once, then run it:\n")
+    print("\nLlama 3.2 1B takes 0.8 GB of disk and about 1.5 GB of memory. Fetch it once, then run it:\n")
     print("  .venv/bin/hf download bartowski/Llama-3.2-1B-Instruct-GGUF Llama-3.2-1B-Instruct-Q4_K_M.gguf \\")
     print("      --revision 067b946cf014b7c697f3654f621d577a3e3afd1c")
     print('  .venv/bin/llamalet run 1b "Tell me about llamas."')
@@ -35,7 +35,8 @@ def main() -> None:
 def _show(ai: Runtime, model: str) -> dict[str, dict[str, float]]:
     last: dict[str, dict[str, float]] = {}
     for last in ai.run(model, prompt=PROMPT, max_tokens=64, seed=1, stream=True):
-        print(last["response"], end="", flush=True)
+        # Random bytes may be ones that a terminal obeys.
+        print("".join(c if c.isprintable() or c == "\n" else "." for c in last["response"]), end="", flush=True)
     return last
 
 

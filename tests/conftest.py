@@ -15,15 +15,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else idle threads burn th
 
 from huggingface_hub import constants
 
+from tests.models import canary_model
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, for the test and the processes that it starts. The hub's cache is in it, `hub`."""
-    home = tmp_path_factory.mktemp("home")
+def _move_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `home` the home of this process and those it starts. The hub's cache is in it, `hub`."""
     for name in [name for name in os.environ if name.startswith(("LLAMALET_", "HF_", "HUGGINGFACE_", "XDG_"))]:
         monkeypatch.delenv(name)
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "HF_HOME"):
@@ -31,7 +31,30 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))  # read from the environment at the import
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For what several tests share."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _move_in(tmp_path_factory.mktemp("home"), monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(_home_of_all: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home for each test."""
+    home = tmp_path_factory.mktemp("home")
+    _move_in(home, monkeypatch)
     return home
+
+
+@pytest.fixture(scope="session")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real model whose greedy answers are known. See `tests.models`."""
+    path = tmp_path_factory.mktemp("models") / "canary.gguf"
+    canary_model(path)
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from runtime.errors import EngineClosed
 from runtime.values import Done, Failed, Text, Timings, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from runtime.engine import Emit, EngineConfig
     from runtime.values import Event, FinishReason, Request
@@ -32,7 +32,7 @@ class FakeEngine:
         self.config: EngineConfig | None = None
         self.closed = threading.Event()
         self.context = 4096
-        self._running: dict[str, Emit] = {}
+        self.running: dict[str, Emit] = {}
 
     def submit(self, request: Request, emit: Emit) -> None:
         if self.closed.is_set():
@@ -41,7 +41,7 @@ class FakeEngine:
         script = self.scripts.popleft() if self.scripts else answer("ok")
         if isinstance(script, Exception):
             raise script
-        self._running[request.id] = emit
+        self.running[request.id] = emit
         for event in script:
             self._emit(request.id, event)
 
@@ -50,12 +50,29 @@ class FakeEngine:
 
     def close(self) -> None:
         self.closed.set()
-        for request_id in list(self._running):
+        for request_id in list(self.running):
             self._emit(request_id, Failed(EngineClosed("The fake engine was closed.")))
 
     def _emit(self, request_id: str, event: Event) -> None:
-        emit = self._running.get(request_id)
+        emit = self.running.get(request_id)
         if isinstance(event, Done | Failed):
-            self._running.pop(request_id, None)
+            self.running.pop(request_id, None)
         if emit:
             emit(event)
+
+
+class FakeEngines:
+    """Makes an engine for each list of scripts, then some without any. `alive` counts those open as each is made."""
+
+    def __init__(self, *scripts: list[list[Event] | Exception]) -> None:
+        self.scripts = deque(scripts)
+        self.made: list[FakeEngine] = []
+        self.alive: list[int] = []
+
+    def __call__(self, config: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
+        progress(0.5)
+        engine = FakeEngine(self.scripts.popleft() if self.scripts else ())
+        engine.config = config
+        self.made.append(engine)
+        self.alive.append(sum(not one.closed.is_set() for one in self.made))
+        return engine

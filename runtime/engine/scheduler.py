@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 BESIDE_SECONDS = 0.2  # a step beside running answers: a pause that a reader hardly notices
 ALONE_SECONDS = 1.0  # a step of prompts only: how often progress is told
 FIRST_CHUNK = 32  # tokens, before anything was measured
-LEAST_CHUNK = 8  # tokens; fewer cost almost as much time (8 tokens 75 ms, one 25 ms on the 1B model, 2 cores)
-CAUTION = 0.8  # of the time allowed: later chunks attend to more tokens
+LEAST_CHUNK = 4  # tokens, however slow the machine; fewer cost almost as much time
+CAUTION = 0.7  # of the time allowed: batches of one size were seen to differ by a quarter
 ADAPTER_STEPS = 32  # a switch reserves the graph again, so switch in runs; others wait that many steps at most
 
 
@@ -82,9 +82,9 @@ class Scheduler:
         if n_tokens < LEAST_CHUNK:
             return
         each, known = seconds / n_tokens, self._token_seconds
-        # One slow batch (weights read from disk, a busy machine) must not make many small ones: what has been seen to
-        # be possible counts at once.
-        self._token_seconds = each if known is None or each < known else (known + each) / 2
+        # A batch that waited for the disk or for a busy machine must not make many small ones: what was then seen to be
+        # possible counts at once.
+        self._token_seconds = each if known is None or each < known / 2 else (known + each) / 2
 
     def _room(self, answering: list[Work]) -> int:
         """Prompt tokens that may go beside the answers."""

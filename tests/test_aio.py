@@ -1,0 +1,295 @@
+"""`AsyncRuntime`: the same as `Runtime`, awaited, and a task that is cancelled takes its run with it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runtime import AsyncRuntime
+from runtime.errors import EngineClosed, EngineError, InvalidRequest, QueueFull, UnknownModel
+from runtime.values import Failed, Text
+from tests.fake_engine import FakeEngine, FakeEngines, answer
+from tests.models import expected, key_token
+from tests.rawgguf import model_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from runtime.engine import Emit, EngineConfig
+    from runtime.values import Event, Request
+
+PATIENCE = 30  # seconds until a test that waits gives up
+BODY = {"prompt": "Hi"}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "one.gguf"
+    path.write_bytes(model_bytes())
+    return str(path)
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(main, PATIENCE))
+
+
+def with_runtime(model: str, make: Any, use: Callable[[AsyncRuntime], Coroutine[Any, Any, Any]]) -> Any:
+    """What `use` gives, for a runtime with these engines."""
+
+    async def main() -> Any:
+        async with AsyncRuntime(files=[model], make_engine=make) as ai:
+            return await use(ai)
+
+    return run(main())
+
+
+def one_engine(*scripts: list[Event] | Exception) -> FakeEngines:
+    return FakeEngines(list(scripts))
+
+
+class Telling(FakeEngine):
+    """Says on the loop when a request has come and when it was cancelled."""
+
+    def __init__(self, *scripts: list[Event]) -> None:
+        super().__init__(scripts)
+        self.submitted, self.cancelled = threading.Event(), threading.Event()
+
+    def submit(self, request: Request, emit: Emit) -> None:
+        super().submit(request, emit)
+        self.submitted.set()
+
+    def cancel(self, request_id: str) -> None:
+        super().cancel(request_id)
+        self.cancelled.set()
+
+
+async def happens(event: threading.Event) -> bool:
+    return await asyncio.to_thread(event.wait, PATIENCE)
+
+
+def test_a_run_gives_the_whole_answer(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> Any:
+        return await ai.run(model, BODY)
+
+    result = with_runtime(model, one_engine(answer("Hi", " there")), use)
+    assert (result["response"], result["usage"]["total_tokens"]) == ("Hi there", 7)
+
+
+def test_a_stream_gives_the_parts_and_at_the_end_the_usage(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> Any:
+        return [part async for part in await ai.run(model, BODY, stream=True)]
+
+    parts = with_runtime(model, one_engine(answer("Hi", " there")), use)
+    assert [part["response"] for part in parts] == ["Hi", " there", ""]
+    assert parts[-1]["usage"]["total_tokens"] == 7
+
+
+def test_keywords_win_over_the_inputs_which_stay_as_they_were(model: str) -> None:
+    engines, inputs = one_engine(), {"prompt": "Hi", "max_tokens": 3}
+
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.run(model, inputs, max_tokens=7)
+
+    with_runtime(model, engines, use)
+    assert (engines.made[0].requests[0].max_tokens, inputs) == (7, {"prompt": "Hi", "max_tokens": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "error"),
+    [(None, {"prompt": ""}, InvalidRequest), (None, ["Hi"], InvalidRequest), ("nothing", BODY, UnknownModel)],
+)
+def test_a_wrong_request_is_refused(model: str, name: str | None, inputs: Any, error: type[Exception]) -> None:
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.run(name or model, inputs)
+
+    with pytest.raises(error):
+        with_runtime(model, FakeEngines(), use)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_the_engine_refuses_is_raised(model: str, stream: bool) -> None:
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.run(model, BODY, stream=stream)
+
+    with pytest.raises(QueueFull):
+        with_runtime(model, one_engine(QueueFull("full")), use)
+
+
+def test_a_failure_in_a_stream_is_raised_after_what_was_written(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> str:
+        stream = await ai.run(model, BODY, stream=True)
+        first: str = (await anext(stream))["response"]
+        with pytest.raises(EngineError, match="broken"):
+            await anext(stream)
+        return first
+
+    assert with_runtime(model, one_engine([Text("a"), Failed(EngineError("broken"))]), use) == "a"
+
+
+def test_a_cancelled_stream_gives_what_was_written_and_the_end(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> Any:
+        stream = await ai.run(model, BODY, stream=True)
+        await anext(stream)
+        stream.cancel()
+        return [(part["response"], part.get("finish_reason")) async for part in stream]
+
+    assert with_runtime(model, one_engine([Text("a"), Text("b")]), use) == [("b", None), ("", "cancelled")]
+
+
+def test_leaving_the_block_of_a_stream_cancels_it(model: str) -> None:
+    engines = one_engine([Text("a")])
+
+    async def use(ai: AsyncRuntime) -> tuple[int, int]:
+        async with await ai.run(model, BODY, stream=True) as stream:
+            await anext(stream)
+            before = len(engines.made[0].running)
+        assert [part async for part in stream] == []
+        return before, len(engines.made[0].running)
+
+    assert with_runtime(model, engines, use) == (1, 0)
+
+
+def test_leaving_a_loop_early_cancels_the_stream(model: str) -> None:
+    engines = one_engine([Text("a")])
+
+    async def use(ai: AsyncRuntime) -> int:
+        async for _ in await ai.run(model, BODY, stream=True):
+            break
+        gc.collect()
+        return len(engines.made[0].running)
+
+    assert with_runtime(model, engines, use) == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_cancelled_task_cancels_its_run(model: str, stream: bool) -> None:
+    engine = Telling([Text("a")])
+
+    async def consume(ai: AsyncRuntime) -> None:
+        result = await ai.run(model, BODY, stream=stream)
+        if stream:
+            async for _ in result:
+                pass
+
+    async def use(ai: AsyncRuntime) -> None:
+        task = asyncio.create_task(consume(ai))
+        assert await happens(engine.submitted)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await happens(engine.cancelled)
+
+    with_runtime(model, lambda *_: engine, use)
+    assert engine.running == {}
+
+
+def test_a_task_cancelled_while_the_model_loads_ends_at_once_and_its_run_is_taken_back(model: str) -> None:
+    engine, loading, go = Telling([Text("a")]), threading.Event(), threading.Event()
+
+    def make(*_: object) -> FakeEngine:
+        loading.set()
+        assert go.wait(PATIENCE)
+        return engine
+
+    async def use(ai: AsyncRuntime) -> None:
+        task = asyncio.create_task(ai.run(model, BODY))
+        assert await happens(loading)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go.set()
+        assert await happens(engine.cancelled)
+
+    with_runtime(model, make, use)
+    assert (len(engine.requests), engine.running) == (1, {})
+
+
+def test_closing_while_the_model_loads_stops_the_load(model: str) -> None:
+    loading = threading.Event()
+
+    def make(_: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
+        loading.set()
+        while True:  # until progress raises
+            progress(0.5)
+
+    async def use(ai: AsyncRuntime) -> Any:
+        tasks = [asyncio.create_task(ai.run(model, BODY)) for _ in range(10)]  # more than there are threads
+        assert await happens(loading)
+        await ai.close()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(one) for one in with_runtime(model, make, use)] == [EngineClosed] * 10
+
+
+def test_closing_ends_what_runs(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> None:
+        stream = await ai.run(model, BODY, stream=True)
+        await ai.close()
+        assert await anext(stream) == {"response": "a"}
+        with pytest.raises(EngineClosed):
+            await anext(stream)
+
+    with_runtime(model, one_engine([Text("a")]), use)
+
+
+def test_after_closing_every_run_is_refused(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.close()
+        await ai.close()
+        await ai.unload()
+        with pytest.raises(EngineClosed, match="This runtime is closed"):
+            await ai.run(model, BODY)
+
+    with_runtime(model, FakeEngines(), use)
+
+
+def test_unloading_frees_the_model_and_the_next_run_loads_it_again(model: str) -> None:
+    engines = FakeEngines()
+
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.run(model, BODY)
+        await ai.unload()
+        assert engines.made[0].closed.is_set()
+        await ai.run(model, BODY)
+
+    with_runtime(model, engines, use)
+    assert len(engines.made) == 2
+
+
+def test_settings_and_catalogue_are_at_hand(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> tuple[int, str]:
+        return ai.settings.context, ai.catalog.find(model).spec.id
+
+    assert with_runtime(model, FakeEngines(), use) == (4096, model)
+
+
+def test_the_loop_goes_on_while_a_model_loads(model: str) -> None:
+    go = threading.Event()
+
+    def make(*_: object) -> FakeEngine:
+        assert go.wait(PATIENCE)
+        return FakeEngine()
+
+    async def use(ai: AsyncRuntime) -> Any:
+        task = asyncio.create_task(ai.run(model, BODY))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go.set()  # which only a loop that is not blocked comes to
+        return (await task)["response"]
+
+    assert with_runtime(model, make, use) == "ok"
+
+
+def test_64_runs_on_one_loop_get_their_own_answers(canary: Path) -> None:
+    async def main() -> list[str]:
+        async with AsyncRuntime(files=[canary], threads=1, slots=8) as ai:
+            bodies = [{"prompt": key_token(key), "max_tokens": 6, "temperature": 0} for key in range(64)]
+            results = await asyncio.gather(*(ai.run(str(canary), body) for body in bodies))
+        return [result["response"] for result in results]
+
+    assert run(main()) == [expected(key, 6) for key in range(64)]

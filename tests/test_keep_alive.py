@@ -1,0 +1,240 @@
+"""How long a model stays in memory, and what closing a `Runtime` does."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runtime import Runtime
+from runtime.errors import EngineClosed
+from runtime.values import Text
+from tests.fake_engine import FakeEngine, FakeEngines, answer
+from tests.rawgguf import model_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from runtime.engine import EngineConfig
+
+PATIENCE = 30  # seconds until a test that waits for an event gives up
+NOT_LONG = 0.3  # seconds in which what should not happen would happen
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "one.gguf"
+    path.write_bytes(model_bytes())
+    return str(path)
+
+
+@pytest.fixture
+def open_runtime(model: str) -> Iterator[Callable[..., Runtime]]:
+    """Makes runtimes, and closes them."""
+    made: list[Runtime] = []
+
+    def make(engines: Any, **options: Any) -> Runtime:
+        made.append(Runtime(files=[model], make_engine=engines, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def test_with_a_keep_alive_of_0_the_model_goes_after_the_last_request(
+    open_runtime: Callable[..., Runtime], model: str
+) -> None:
+    engines = FakeEngines([[Text("a")], [Text("b")]])
+    ai = open_runtime(engines, keep_alive=0)
+    first, second = (ai.run(model, prompt="Hi", stream=True) for _ in range(2))
+    first.close()
+    assert not engines.made[0].closed.wait(NOT_LONG)
+    second.close()
+    assert engines.made[0].closed.wait(PATIENCE)
+
+
+def test_a_model_that_went_is_loaded_again(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines, keep_alive=0)
+    ai.run(model, prompt="Hi")
+    assert engines.made[0].closed.wait(PATIENCE)
+    assert ai.run(model, prompt="Hi")["response"] == "ok"
+
+
+def test_a_request_in_time_keeps_the_model(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines([[Text("a")], [Text("b")]])
+    ai = open_runtime(engines, keep_alive=0.1)
+    ai.run(model, prompt="Hi", stream=True).close()
+    stream = ai.run(model, prompt="Hi", stream=True)  # should this thread have slept for 0.1 s: on another engine
+    assert not engines.made[-1].closed.wait(NOT_LONG)
+    assert next(stream)["response"] in ("b", "ok")
+
+
+@pytest.mark.parametrize("keep_alive", [-1, "-5m", 60])
+def test_a_model_stays_for_long_or_for_ever(
+    open_runtime: Callable[..., Runtime], model: str, keep_alive: float | str
+) -> None:
+    engines = FakeEngines()
+    open_runtime(engines, keep_alive=keep_alive).run(model, prompt="Hi")
+    assert not engines.made[0].closed.wait(NOT_LONG)
+
+
+def test_a_refused_request_starts_the_time_as_well(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines([ValueError("no")])
+    with pytest.raises(ValueError, match="no"):
+        open_runtime(engines, keep_alive=0).run(model, prompt="Hi")
+    assert engines.made[0].closed.wait(PATIENCE)
+
+
+def test_unloading_frees_the_model_and_the_next_run_loads_it_again(
+    open_runtime: Callable[..., Runtime], model: str
+) -> None:
+    engines = FakeEngines([answer("a")], [answer("b")])
+    ai = open_runtime(engines)
+    ai.run(model, prompt="Hi")
+    ai.unload()
+    assert engines.made[0].closed.is_set()
+    assert ai.run(model, prompt="Hi")["response"] == "b"
+
+
+def test_unloading_waits_for_what_runs(
+    open_runtime: Callable[..., Runtime], model: str, pool: ThreadPoolExecutor
+) -> None:
+    engines = FakeEngines([[Text("a")]])
+    ai = open_runtime(engines)
+    stream = ai.run(model, prompt="Hi", stream=True)
+    unloaded = pool.submit(ai.unload)
+    assert not engines.made[0].closed.wait(NOT_LONG)
+    stream.cancel()
+    unloaded.result(PATIENCE)
+    assert (engines.made[0].closed.is_set(), list(stream)[-1]["finish_reason"]) == (True, "cancelled")
+
+
+def test_unloading_without_a_model_is_nothing(open_runtime: Callable[..., Runtime]) -> None:
+    engines = FakeEngines()
+    open_runtime(engines).unload()
+    assert engines.made == []
+
+
+def test_closing_frees_the_model(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.run(model, prompt="Hi")
+    ai.close()
+    assert engines.made[0].closed.is_set()
+
+
+def test_leaving_the_block_closes(model: str) -> None:
+    engines = FakeEngines()
+    with Runtime(files=[model], make_engine=engines) as ai:
+        ai.run(model, prompt="Hi")
+    assert engines.made[0].closed.is_set()
+
+
+def test_closing_leaves_no_timer_behind(open_runtime: Callable[..., Runtime], model: str) -> None:
+    before = {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)}
+    ai = open_runtime(FakeEngines(), keep_alive=60)
+    ai.run(model, prompt="Hi")
+    ours = {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)} - before
+    assert len(ours) == 1
+    ai.close()
+    for thread in ours:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_closing_ends_what_runs(open_runtime: Callable[..., Runtime], model: str) -> None:
+    ai = open_runtime(FakeEngines([[Text("a")]]))
+    stream = ai.run(model, prompt="Hi", stream=True)
+    ai.close()
+    assert next(stream) == {"response": "a"}
+    with pytest.raises(EngineClosed):
+        next(stream)
+
+
+def test_after_closing_every_run_is_refused(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.close()
+    with pytest.raises(EngineClosed, match="This runtime is closed"):
+        ai.run(model, prompt="Hi")
+    assert engines.made == []
+
+
+def test_closing_and_unloading_again_is_nothing(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.run(model, prompt="Hi")
+    ai.close()
+    ai.close()
+    ai.unload()
+    assert len(engines.made) == 1
+
+
+def test_closing_stops_a_load(open_runtime: Callable[..., Runtime], model: str, pool: ThreadPoolExecutor) -> None:
+    loading = threading.Event()
+
+    def make(_: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
+        loading.set()
+        while True:  # until progress raises
+            progress(0.5)
+
+    ai = open_runtime(make)
+    run = pool.submit(lambda: ai.run(model, prompt="Hi"))
+    assert loading.wait(PATIENCE)
+    ai.close()
+    assert isinstance(run.exception(PATIENCE), EngineClosed)
+
+
+def test_an_engine_that_is_made_while_closing_is_closed(
+    open_runtime: Callable[..., Runtime], model: str, pool: ThreadPoolExecutor
+) -> None:
+    engine, loading, go = FakeEngine(), threading.Event(), threading.Event()
+
+    def make(*_: object) -> FakeEngine:
+        loading.set()
+        assert go.wait(PATIENCE)
+        return engine
+
+    ai = open_runtime(make)
+    run = pool.submit(lambda: ai.run(model, prompt="Hi"))
+    assert loading.wait(PATIENCE)
+    closed = pool.submit(ai.close)
+    assert not engine.closed.wait(NOT_LONG)
+    go.set()
+    closed.result(PATIENCE)
+    assert isinstance(run.exception(PATIENCE), EngineClosed)
+    assert engine.closed.is_set()
+
+
+def test_closing_from_on_load_stops_the_load(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai: Runtime = open_runtime(engines, on_load=lambda _: ai.close())
+    with pytest.raises(EngineClosed):
+        ai.run(model, prompt="Hi")
+    with pytest.raises(EngineClosed, match="This runtime is closed"):
+        ai.run(model, prompt="Hi")
+
+
+def test_closing_ends_who_waits_for_another_model(tmp_path: Path, model: str, pool: ThreadPoolExecutor) -> None:
+    other = tmp_path / "two.gguf"
+    other.write_bytes(model_bytes())
+    engines = FakeEngines([[Text("a")]])
+    ai = Runtime(files=[model, other], make_engine=engines)
+    stream = ai.run(model, prompt="Hi", stream=True)
+    waiting = pool.submit(lambda: ai.run(other, prompt="Hi"))
+    assert not engines.made[0].closed.wait(NOT_LONG)
+    ai.close()
+    assert isinstance(waiting.exception(PATIENCE), EngineClosed)
+    assert next(stream) == {"response": "a"}
+    assert len(engines.made) == 1

@@ -1,0 +1,133 @@
+"""What an answer looks like, whole and as a stream."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runtime.errors import EngineError, TimedOut
+from runtime.values import Done, Failed, Progress, Text, Timings, TokenLogprob, Usage
+from runtime.wire import workers_ai
+
+if TYPE_CHECKING:
+    from runtime.values import Event
+
+END = Done("length", Usage(12, 5, cached_tokens=4), Timings(queue=0.001, prompt=0.02, decode=0.5))
+HI = TokenLogprob(3, b"Hi", -0.25, ((3, b"Hi", -0.25), (4, b"\xe2", -2.0)))
+EVENTS: list[Event] = [Progress(6, 12), Progress(12, 12), Text("Hi", (HI,)), Text(" Zoë"), Text("\n"), END]
+
+
+def whole(events: list[Event]) -> dict[str, Any]:
+    answer = workers_ai.Answer()
+    results = [answer.add(event) for event in events]
+    assert results[:-1] == [None] * (len(events) - 1)
+    assert results[-1] is not None
+    return results[-1]
+
+
+def streamed(events: list[Event]) -> list[dict[str, Any]]:
+    return [shown for event in events if (shown := workers_ai.stream_event(event)) is not None]
+
+
+def test_the_response_is_the_text() -> None:
+    assert whole(EVENTS)["response"] == "Hi Zoë\n"
+
+
+def test_an_answer_without_text_has_an_empty_response() -> None:
+    assert whole([END])["response"] == ""
+
+
+def test_the_texts_of_a_stream_joined_are_the_response() -> None:
+    assert "".join(event["response"] for event in streamed(EVENTS)) == whole(EVENTS)["response"]
+
+
+def test_the_usage_counts_tokens_as_the_service_does() -> None:
+    assert whole(EVENTS)["usage"] == {
+        "prompt_tokens": 12,
+        "completion_tokens": 5,
+        "total_tokens": 17,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    }
+
+
+def test_the_timings_are_milliseconds_and_rates_of_what_was_computed() -> None:
+    assert whole(EVENTS)["timings"] == {
+        "queue_ms": 1.0,
+        "prompt_ms": 20.0,
+        "decode_ms": 500.0,
+        "prompt_tokens_per_second": 400.0,  # 12 less 4 of the cache, in 20 ms
+        "decode_tokens_per_second": 8.0,  # the first of 5 came with the prompt
+    }
+
+
+def test_no_time_is_no_rate() -> None:
+    end = Done("cancelled", Usage(12, 0), Timings(0, 0, 0))
+    timings = whole([end])["timings"]
+    assert (timings["prompt_tokens_per_second"], timings["decode_tokens_per_second"]) == (0.0, 0.0)
+
+
+def test_only_the_last_event_of_a_stream_has_the_end() -> None:
+    ends = [(event.get("finish_reason"), "usage" in event, "timings" in event) for event in streamed(EVENTS)]
+    assert ends == [(None, False, False)] * 3 + [("length", True, True)]
+
+
+def test_the_end_of_a_stream_says_what_the_whole_answer_says() -> None:
+    end, answer = streamed(EVENTS)[-1], whole(EVENTS)
+    assert {**end, "response": answer["response"]} == {key: answer[key] for key in end}
+
+
+def test_progress_is_not_shown_in_a_stream() -> None:
+    assert workers_ai.stream_event(Progress(1, 2)) is None
+
+
+def test_no_logprobs_are_given_where_none_were_asked_for() -> None:
+    assert "logprobs" not in whole([Text("Hi"), END])
+
+
+def test_logprobs_have_text_and_bytes_of_the_token_and_of_the_likeliest() -> None:
+    assert whole(EVENTS)["logprobs"] == [
+        {
+            "token": "Hi",
+            "logprob": -0.25,
+            "bytes": [72, 105],
+            "top_logprobs": [
+                {"token": "Hi", "logprob": -0.25, "bytes": [72, 105]},
+                {"token": "\ufffd", "logprob": -2.0, "bytes": [0xE2]},
+            ],
+        }
+    ]
+
+
+def test_logprobs_of_a_stream_come_with_their_text() -> None:
+    events = streamed(EVENTS)
+    assert [events[0]["logprobs"], "logprobs" in events[1]] == [whole(EVENTS)["logprobs"], False]
+
+
+def test_an_answer_is_json() -> None:
+    assert json.loads(json.dumps(whole(EVENTS), allow_nan=False)) == whole(EVENTS)
+
+
+def test_an_answer_satisfies_the_published_output_schema() -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((resources.files("runtime.wire") / "schemas" / "llama-3.2-1b-instruct.json").read_text("utf-8"))
+    assert list(Draft202012Validator(schema["output"]).iter_errors(whole(EVENTS))) == []
+
+
+@pytest.mark.parametrize("error", [TimedOut("late"), EngineError("broken")])
+def test_a_failure_raises_its_error_in_place_of_the_answer(error: Exception) -> None:
+    answer = workers_ai.Answer()
+    answer.add(Text("Hi"))
+    with pytest.raises(type(error)) as raised:
+        answer.add(Failed(error))
+    assert raised.value is error
+
+
+def test_a_failure_raises_its_error_in_a_stream() -> None:
+    error = TimedOut("late")
+    with pytest.raises(TimedOut) as raised:
+        workers_ai.stream_event(Failed(error))
+    assert raised.value is error
