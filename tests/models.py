@@ -149,7 +149,7 @@ def canary_model(
     extra = {key_token(key): USER_DEFINED for key in range(keys)} | dict.fromkeys(answers, NORMAL)
     vocab = vocabulary(extra=extra)
     first_key, first_answer = vocab.id(key_token(0)), vocab.id(answers[0])
-    shape = Shape(1, plan.width, 1, 1, plan.head_width, 32, 8192)
+    shape = Shape(1, plan.width, 1, 1, plan.head_width, 32, 131072)
     tensors: dict[str, Matrix] = {name: np.zeros(size) for name, size in _layer_sizes(shape, 0).items()}
     embedding, output = np.zeros((2, len(vocab), plan.width))
     embedding[:, [plan.one, plan.start]] = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -214,8 +215,10 @@ def test_closing_while_the_model_loads_stops_the_load(model: str) -> None:
 
     def make(_: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
         loading.set()
-        while True:  # until progress raises
+        end = time.monotonic() + PATIENCE / 2
+        while time.monotonic() < end:
             progress(0.5)
+        raise AssertionError("progress never raised")
 
     async def use(ai: AsyncRuntime) -> Any:
         tasks = [asyncio.create_task(ai.run(model, BODY)) for _ in range(10)]  # more than there are threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,31 @@ def test_a_model_stays_for_long_or_for_ever(
     engines = FakeEngines()
     open_runtime(engines, keep_alive=keep_alive).run(model, prompt="Hi")
     assert not engines.made[0].closed.wait(NOT_LONG)
+
+
+def test_a_time_that_passed_while_another_model_was_loaded_does_not_unload_that_one(
+    tmp_path: Path, model: str, pool: ThreadPoolExecutor
+) -> None:
+    other = tmp_path / "two.gguf"
+    other.write_bytes(model_bytes())
+    engines, loading, go = FakeEngines([[Text("a")]], [[Text("b")]]), threading.Event(), threading.Event()
+
+    def make(config: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
+        if config.model == other:
+            loading.set()
+            assert go.wait(PATIENCE)
+        return engines(config, progress)
+
+    with Runtime(files=[model, other], make_engine=make, keep_alive=0) as ai:
+        first = ai.run(model, prompt="Hi", stream=True)
+        second = pool.submit(lambda: ai.run(other, prompt="Hi", stream=True))
+        assert not engines.made[0].closed.wait(NOT_LONG)  # the second waits for the first, and
+        first.cancel()  # the timer that starts here finds it loading
+        assert loading.wait(PATIENCE)
+        go.set()
+        stream = second.result(PATIENCE)
+        assert not engines.made[1].closed.wait(NOT_LONG)
+        assert next(stream) == {"response": "b"}
 
 
 def test_a_refused_request_starts_the_time_as_well(open_runtime: Callable[..., Runtime], model: str) -> None:
@@ -186,8 +212,10 @@ def test_closing_stops_a_load(open_runtime: Callable[..., Runtime], model: str, 
 
     def make(_: EngineConfig, progress: Callable[[float], None]) -> FakeEngine:
         loading.set()
-        while True:  # until progress raises
+        end = time.monotonic() + PATIENCE / 2
+        while time.monotonic() < end:
             progress(0.5)
+        raise AssertionError("progress never raised")
 
     ai = open_runtime(make)
     run = pool.submit(lambda: ai.run(model, prompt="Hi"))

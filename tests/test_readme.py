@@ -84,10 +84,13 @@ def test_the_command_that_fetches_the_model_is_the_catalogues() -> None:
     assert f"hf download {spec.repo} {spec.quant(spec.default_quant).file} --revision {spec.revision}" in README
 
 
+def _shown(default: object) -> object:
+    return "" if default is None else default
+
+
 def settings_table() -> str:
     rows = ["| setting | default | |", "|---|---|---|"]
-    for one in SETTINGS.values():
-        rows.append(f"| `{one.name}` | {'' if one.default is None else one.default} | {one.help} |")
+    rows += [f"| `{one.name}` | {_shown(one.default)} | {one.help} |" for one in SETTINGS.values()]
     return "\n".join(rows)
 
 

@@ -41,7 +41,7 @@ class Engine(Protocol):
 
     @property
     def context(self) -> int:
-        """Tokens that all live requests share, prompts and answers together."""
+        """The most tokens that a request may have, prompt and answer together. All requests share as many cells."""
 
     def submit(self, request: Request, emit: Emit) -> None:
         """Queue `request`. `emit` gets its events in order, the last being `Done` or `Failed`, on the engine's thread:

@@ -55,7 +55,7 @@ class Inbox:
             self._lock.notify()
 
     def cancel(self, request_id: str) -> None:
-        """Have the engine drop a request at its next step, and that step begin at once if nobody else is in this one."""
+        """Have the engine drop a request at its next step, which begins at once if nobody else is in this one."""
         with self._lock:
             if request_id in self._open:
                 self._cancelled.add(request_id)

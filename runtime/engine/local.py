@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import secrets
 import threading
@@ -64,6 +65,8 @@ class LocalEngine:
         except BaseException:
             self._model.free()
             raise
+        # What one request may have: the cells that all share, and no more than the model was trained on.
+        self.context = min(self._context.n_ctx, self._model.trained_context)
         self._candidates = Candidates(self._model.n_vocab)
         batch = self._context.batch.capacity
         self._scheduler = Scheduler(slots=config.slots, cells=self._context.n_ctx, batch=batch)
@@ -82,10 +85,6 @@ class LocalEngine:
             return error
 
     # -- called from any thread ------------------------------------------------------------------------------------
-
-    @property
-    def context(self) -> int:
-        return self._context.n_ctx
 
     def submit(self, request: Request, emit: Emit) -> None:
         self._inbox.check(request.id)  # before tokenizing, which costs time
@@ -123,7 +122,7 @@ class LocalEngine:
             known = ", ".join(sorted(self._adapters)) or "none"
             raise UnknownAdapter(f"There is no LoRA adapter {name!r} for this model; there are: {known}.")
         if isinstance(adapter, LlamaletError):
-            raise adapter
+            raise copy.copy(adapter)  # of its own for each caller, as it collects their tracebacks
         return adapter
 
     def _tokenize(self, request: Request) -> list[int]:
@@ -170,7 +169,7 @@ class LocalEngine:
             self._end(sequence)
             sequence.finish("cancelled", now)
         for sequence in [s for s in (*self._scheduler.live, *self._scheduler.waiting) if s.deadline <= now]:
-            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
+            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:.1f} seconds."))
         for sequence in self._scheduler.admit():
             self._start(sequence, now)
 
@@ -244,4 +243,4 @@ class LocalEngine:
         self._context.free()
         self._model.free()
         for sequence in left:
-            sequence.emit(Failed(error))
+            sequence.emit(Failed(copy.copy(error)))

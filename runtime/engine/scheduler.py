@@ -82,9 +82,10 @@ class Scheduler:
         if n_tokens < LEAST_CHUNK:
             return
         each, known = seconds / n_tokens, self._token_seconds
-        # A batch that waited for the disk or for a busy machine must not make many small ones: what was then seen to be
-        # possible counts at once.
-        self._token_seconds = each if known is None or each < known / 2 else (known + each) / 2
+        # Slower counts at once, since the next step must keep its time; so does much faster, since a batch that waited
+        # for the disk must not make many small ones.
+        near = known is not None and known / 2 <= each <= known
+        self._token_seconds = (known + each) / 2 if near and known else each
 
     def _room(self, answering: list[Work]) -> int:
         """Prompt tokens that may go beside the answers."""
