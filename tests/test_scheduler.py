@@ -80,24 +80,32 @@ def test_every_answer_gets_a_token_in_every_step() -> None:
 
 
 def test_the_first_chunk_of_a_prompt_is_small_since_nothing_was_measured() -> None:
-    assert sizes(scheduler(sequence(300)).plan()) == [FIRST_CHUNK]
+    assert sizes(scheduler(sequence(300)).plan()) == [FIRST_CHUNK[False]]
+    assert sizes(scheduler(sequence(300), answering()).plan()) == [1, FIRST_CHUNK[True]]
 
 
 def test_a_chunk_beside_an_answer_fits_the_time_that_was_measured() -> None:
-    made = scheduler(answering(), sequence(3000))
-    made.measured(100, 100 * 0.004)
-    assert 0.4 * BESIDE_SECONDS < sum(sizes(made.plan())) * 0.004 <= BESIDE_SECONDS
+    made = scheduler(sequence(3000))
+    made.measured(sum(sizes(made.plan())), FIRST_CHUNK[False] * 0.004)
+    made.add(answering())
+    made.admit()
+    for _ in range(3):
+        n_tokens = sum(sizes(made.plan()))
+        made.measured(n_tokens, 0.05 + n_tokens * 0.004)
+    assert 0.9 * BESIDE_SECONDS < 0.05 + sum(sizes(made.plan())) * 0.004 <= BESIDE_SECONDS
 
 
 def test_a_chunk_beside_no_answer_is_larger() -> None:
     alone, beside = scheduler(sequence(3000)), scheduler(sequence(3000), answering())
     for made in (alone, beside):
-        made.measured(100, 100 * 0.004)
+        n_tokens = sum(sizes(made.plan()))
+        made.measured(n_tokens, n_tokens * 0.004)
     assert sizes(alone.plan())[0] > 4 * sizes(beside.plan())[-1]
 
 
 def test_a_slow_machine_still_reads_the_least_chunk() -> None:
     made = scheduler(answering(), sequence(3000))
+    made.plan()
     made.measured(32, 60.0)
     assert sizes(made.plan()) == [1, LEAST_CHUNK]
 
@@ -111,6 +119,7 @@ def test_one_slow_batch_is_forgotten_as_soon_as_a_fast_one_was_seen() -> None:
 
 def test_a_batch_never_holds_more_than_its_size() -> None:
     made = scheduler(answering(), sequence(3000), batch=64, cells=4096)
+    made.plan()
     made.measured(100, 1e-6)
     assert sum(sizes(made.plan())) == 64
 
@@ -118,7 +127,7 @@ def test_a_batch_never_holds_more_than_its_size() -> None:
 def test_prompts_share_a_step_and_the_shortest_is_read_first() -> None:
     long, short = sequence(300), sequence(10)
     made = scheduler(long, short)
-    assert made.plan() == [Work(short, 10), Work(long, FIRST_CHUNK - 10)]
+    assert made.plan() == [Work(short, 10), Work(long, FIRST_CHUNK[False] - 10)]
 
 
 def test_a_batch_holds_one_adapter() -> None:

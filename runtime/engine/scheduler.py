@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from runtime.engine.sequence import Sequence
 
-BESIDE_SECONDS = 0.2  # a step beside running answers: a pause that a reader hardly notices
-ALONE_SECONDS = 1.0  # a step of prompts only: how often progress is told
-FIRST_CHUNK = 32  # tokens, before anything was measured
-LEAST_CHUNK = 4  # tokens, however slow the machine; fewer cost almost as much time
-CAUTION = 0.7  # of the time allowed: batches of one size were seen to differ by a quarter
+# What a step shall take. Beside running answers it may take 0.2 s, a pause that a reader hardly notices; it aims lower,
+# since steps of one size were seen to differ by half. Alone, it is how often progress is told.
+BESIDE_SECONDS, ALONE_SECONDS = 0.13, 1.0
+FIRST_CHUNK = {True: 8, False: 32}  # tokens, before anything was measured beside answers, or alone
+LEAST_CHUNK = 4  # tokens, however slow the machine
 ADAPTER_STEPS = 32  # a switch reserves the graph again, so switch in runs; others wait that many steps at most
 
 
@@ -42,7 +42,11 @@ class Scheduler:
         self._run = 0  # steps with this adapter while others waited
         self._step = 0
         self._last_used: dict[str | None, int] = {}  # the step, by adapter
-        self._token_seconds: float | None = None
+        self._beside = False  # whether the last plan had answers in it
+        self._token_seconds: float | None = None  # of one more token in a batch
+        self._extra_seconds: float | None = (
+            None  # of a batch beside answers, over that: small batches cost more a token
+        )
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. It must fit the cells when it is alone."""
@@ -78,23 +82,25 @@ class Scheduler:
         return answering + self._share(reading, self._room(answering))
 
     def measured(self, n_tokens: int, seconds: float) -> None:
-        """Tell what a batch took, so that the next chunks are sized by it."""
+        """Tell what the batch of the last plan took, so that the next chunks are sized by it."""
         if n_tokens < LEAST_CHUNK:
             return
-        each, known = seconds / n_tokens, self._token_seconds
-        # Slower counts at once, since the next step must keep its time; so does much faster, since a batch that waited
-        # for the disk must not make many small ones.
-        near = known is not None and known / 2 <= each <= known
-        self._token_seconds = (known + each) / 2 if near and known else each
+        if self._token_seconds is None or not self._beside:
+            self._token_seconds = _learned(self._token_seconds, seconds / n_tokens)
+        if self._beside:
+            extra = max(0.0, seconds - n_tokens * self._token_seconds)
+            self._extra_seconds = _learned(self._extra_seconds, extra)
 
     def _room(self, answering: list[Work]) -> int:
         """Prompt tokens that may go beside the answers."""
         used = sum(work.n_tokens for work in answering)
-        if self._token_seconds is None:
-            chunk = FIRST_CHUNK
+        self._beside = bool(answering)
+        extra = self._extra_seconds if self._beside else 0.0
+        if self._token_seconds is None or extra is None:
+            chunk = FIRST_CHUNK[self._beside]
         else:
-            seconds = BESIDE_SECONDS if answering else ALONE_SECONDS
-            chunk = max(LEAST_CHUNK, int(seconds * CAUTION / self._token_seconds) - used)
+            seconds = (BESIDE_SECONDS if self._beside else ALONE_SECONDS) - extra
+            chunk = max(LEAST_CHUNK, int(seconds / self._token_seconds) - used)
         return min(chunk, self._batch - used)
 
     @staticmethod
@@ -118,3 +124,11 @@ class Scheduler:
             self.adapter, self._run = min(others, key=lambda name: self._last_used.get(name, 0)), 0
         self._run = self._run + 1 if others else 0
         self._last_used[self.adapter] = self._step
+
+
+def _learned(known: float | None, seen: float) -> float:
+    """Slower counts at once, since the next step must keep its time; so does much faster, since a batch that waited for
+    the disk must not make many small ones; else the two are averaged."""
+    if known is None or not known / 2 <= seen <= known:
+        return seen
+    return (known + seen) / 2
