@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +15,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else idle threads burn th
 
 from huggingface_hub import constants
 
+from runtime import Runtime
+from tests.commands import Shell
 from tests.models import canary_model
+from tests.rawgguf import model_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -55,6 +58,33 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "canary.gguf"
     canary_model(path)
     return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """The path of a file that passes every check before llama.cpp, and has no weights: for scripted engines."""
+    path = tmp_path / "one.gguf"
+    path.write_bytes(model_bytes())
+    return str(path)
+
+
+@pytest.fixture
+def shell() -> Shell:
+    return Shell()
+
+
+@pytest.fixture
+def runtimes() -> Iterator[Callable[..., Runtime]]:
+    """Makes runtimes with this engine in the place of llama.cpp's, and closes them."""
+    made: list[Runtime] = []
+
+    def make(engines: Any, **options: Any) -> Runtime:
+        made.append(Runtime(make_engine=engines, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(autouse=True)

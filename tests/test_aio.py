@@ -15,7 +15,6 @@ from runtime.errors import EngineClosed, EngineError, InvalidRequest, QueueFull,
 from runtime.values import Failed, Text
 from tests.fake_engine import FakeEngine, FakeEngines, answer
 from tests.models import expected, key_token
-from tests.rawgguf import model_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 30  # seconds until a test that waits gives up
 BODY = {"prompt": "Hi"}
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    path = tmp_path / "one.gguf"
-    path.write_bytes(model_bytes())
-    return str(path)
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:

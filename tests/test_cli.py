@@ -11,24 +11,12 @@ import pytest
 from runtime import __version__, cli, errors, settings
 from runtime.values import Failed, Text
 from runtime.wire import workers_ai
-from tests.commands import Shell
 from tests.fake_engine import answer
-from tests.rawgguf import model_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture
-def shell() -> Shell:
-    return Shell()
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    path = tmp_path / "one.gguf"
-    path.write_bytes(model_bytes())
-    return str(path)
+    from tests.commands import Shell
 
 
 def test_the_answer_and_nothing_else_goes_to_stdout(shell: Shell, model: str) -> None:

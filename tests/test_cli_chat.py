@@ -8,26 +8,12 @@ import pytest
 
 from runtime.errors import ContextTooLong, InvalidRequest, TimedOut
 from runtime.values import Failed, Text
-from tests.commands import Shell
 from tests.fake_engine import answer
-from tests.rawgguf import model_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.commands import Shell
 
 FULL = ContextTooLong("40 and 30 are more than 50.", "Be shorter.")
-
-
-@pytest.fixture
-def shell() -> Shell:
-    return Shell()
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    path = tmp_path / "one.gguf"
-    path.write_bytes(model_bytes())
-    return str(path)
 
 
 def turns(shell: Shell, at: int = -1) -> list[str]:

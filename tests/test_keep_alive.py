@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,24 +27,8 @@ NOT_LONG = 0.3  # seconds in which what should not happen would happen
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> str:
-    path = tmp_path / "one.gguf"
-    path.write_bytes(model_bytes())
-    return str(path)
-
-
-@pytest.fixture
-def open_runtime(model: str) -> Iterator[Callable[..., Runtime]]:
-    """Makes runtimes, and closes them."""
-    made: list[Runtime] = []
-
-    def make(engines: Any, **options: Any) -> Runtime:
-        made.append(Runtime(files=[model], make_engine=engines, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+def open_runtime(runtimes: Callable[..., Runtime], model: str) -> Callable[..., Runtime]:
+    return functools.partial(runtimes, files=[model])
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtime import Runtime
 from runtime.errors import EngineClosed, ModelBroken, ModelMissing, ModelUnsupported, TimedOut
 from runtime.values import Text
 from tests.fake_engine import FakeEngine, FakeEngines
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from runtime import Runtime
     from runtime.engine import EngineConfig
 
 PATIENCE = 30  # seconds until a test that waits for an event gives up
@@ -60,17 +61,8 @@ def models(tmp_path: Path, home: Path) -> Path:
 
 
 @pytest.fixture
-def open_runtime(models: Path) -> Iterator[Callable[..., Runtime]]:
-    """Makes runtimes, and closes them."""
-    made: list[Runtime] = []
-
-    def make(engines: Any, **options: Any) -> Runtime:
-        made.append(Runtime(models=models, make_engine=engines, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+def open_runtime(runtimes: Callable[..., Runtime], models: Path) -> Callable[..., Runtime]:
+    return functools.partial(runtimes, models=models)
 
 
 @pytest.fixture

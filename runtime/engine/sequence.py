@@ -9,6 +9,7 @@ from runtime.parse import OutputText
 from runtime.values import Done, Progress, Text, Timings, Usage
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from runtime.engine import Emit
@@ -79,7 +80,7 @@ class Sequence:
             if not self.is_reading:
                 self.times.prompt_read = now
 
-    def advance(self, logits: NDArray, model: Model, candidates: Candidates) -> FinishReason | None:  # type: ignore[type-arg]
+    def advance(self, logits: NDArray[np.float32], model: Model, candidates: Candidates) -> FinishReason | None:
         """Sample a token and emit what it makes certain of the text; the reason to finish, if there is one now."""
         assert self.sampler is not None  # noqa: S101 - admitted sequences have one
         token = self.sampler.sample(logits, candidates)
