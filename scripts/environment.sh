@@ -53,7 +53,7 @@ ensure() {
         command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v cl >/dev/null || die \
             "llama.cpp must be built, and no C++ compiler was found (on Debian: apt install build-essential)." \
             "Or name an index of prebuilt wheels: LLAMALET_WHEEL_INDEX=https://... $0"
-        echo "Installing. Building llama.cpp takes 3 to 4 minutes on 2 cores, once." >&2
+        echo "Installing. Building llama.cpp takes 3 to 6 minutes on 2 cores, once." >&2
     fi
     watched "installing" "$bin/python" -m pip install --disable-pip-version-check $options "$@"
     printf '%s' "$wanted" >"$stamp"
