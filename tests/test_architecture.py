@@ -79,7 +79,7 @@ def test_a_module_imports_only_from_lower_ranks_and_earlier_rows(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("library", "only"), [("llama_cpp", "runtime.engine.llama.library"), ("huggingface_hub", "runtime.store")]
+    ("library", "only"), [("llama_cpp", "runtime.engine.llama.binding"), ("huggingface_hub", "runtime.store")]
 )
 def test_only_one_module_imports(library: str, only: str) -> None:
     users = {name_of(path) for path in MODULES if any(name.split(".")[0] == library for name in imports(path))}

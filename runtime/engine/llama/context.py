@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.engine.llama.library import abort_when_set, c, forget_error, last_error
+from runtime.engine.llama.binding import abort_when_set, c, forget_error, last_error
 from runtime.errors import EngineError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runtime.engine.llama.library import c, forget_error, last_error
+from runtime.engine.llama.binding import c, forget_error, last_error
 from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
 
 if TYPE_CHECKING:

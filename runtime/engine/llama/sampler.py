@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.engine.llama.library import c
+from runtime.engine.llama.binding import c
 from runtime.errors import EngineError
 
 if TYPE_CHECKING:

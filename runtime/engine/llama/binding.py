@@ -1,4 +1,4 @@
-"""The one door to llama.cpp's library: it is loaded here, its log routed, its callbacks chosen."""
+"""llama.cpp's binding: the library is loaded here, its log routed, its callbacks chosen."""
 
 from __future__ import annotations
 
