@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from runtime import tomlfile
 from runtime.errors import ConfigError, UnknownAdapter, UnknownModel
 from runtime.tomlfile import Key, Table, shown, suggestion, text
+from runtime.values import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
 
 PREFIX = "@cf/meta/"  # of Workers AI; a name may leave it out
-FAMILIES = ("llama3.1", "llama3.2")  # the chat formats that `runtime.prompt` writes
 LIST_HINT = "`llamalet list` shows every model."
 
 

@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.messages import check_text, expected, is_array, json_text, normalise
-from runtime.values import Message, Segment, ToolCall
+from runtime.values import FAMILIES, Message, Segment, ToolCall
 
 if TYPE_CHECKING:
     import datetime
-
-FAMILIES = ("llama3.1", "llama3.2")
 
 BEGIN = Segment("<|begin_of_text|>", special=True)
 HEADER_START = Segment("<|start_header_id|>", special=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
+FAMILIES = ("llama3.1", "llama3.2")  # the chat formats: `runtime.prompt` writes them, a model in the catalogue has one
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

@@ -31,7 +31,6 @@ class FakeEngine:
         self.requests: list[Request] = []
         self.config: EngineConfig | None = None
         self.closed = threading.Event()
-        self.context = 4096
         self.running: dict[str, Emit] = {}
 
     def submit(self, request: Request, emit: Emit) -> None:

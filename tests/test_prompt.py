@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runtime import prompt
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.messages import normalise
-from runtime.values import Message, Segment, ToolCall
+from runtime.values import FAMILIES, Message, Segment, ToolCall
 from tests.conversations import CONVERSATIONS, FLAT, GOLDEN, TEMPLATES, Conversation, reference_prompt, user
 from tests.shared import needs_shared, shared
 
@@ -55,7 +55,7 @@ def golden() -> dict[str, str]:
 
 
 @each
-@pytest.mark.parametrize("family", prompt.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_prompt_is_the_golden_one(conversation: Conversation, family: str, golden: dict[str, str]) -> None:
     assert rendered(conversation, family) == golden[conversation.name]
 
@@ -66,7 +66,7 @@ def test_every_conversation_has_its_golden_prompt(golden: dict[str, str]) -> Non
 
 @needs_shared("data/chat-templates")
 @each
-@pytest.mark.parametrize("family", prompt.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_prompt_is_the_one_of_the_published_template(conversation: Conversation, family: str) -> None:
     template = shared(f"data/chat-templates/{TEMPLATES[family]}").read_text(encoding="utf-8")
     assert rendered(conversation, family) == reference_prompt(template, conversation)

@@ -39,10 +39,6 @@ class EngineConfig:
 class Engine(Protocol):
     """One loaded model that answers any number of requests at once. Every method may be called from any thread."""
 
-    @property
-    def context(self) -> int:
-        """The most tokens that a request may have, prompt and answer together. All requests share as many cells."""
-
     def submit(self, request: Request, emit: Emit) -> None:
         """Queue `request`. `emit` gets its events in order, the last being `Done` or `Failed`, on the engine's thread:
         it must return at once and must not raise.

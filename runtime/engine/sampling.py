@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.engine.llama import Chain
+from runtime.engine.llama.sampler import MAX_PENALTY_WINDOW
 from runtime.values import TokenLogprob
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from runtime.engine.llama.sampler import Stage
     from runtime.values import Sampling
 
-PENALTY_WINDOW = 4096  # tokens that the penalties look back on; Workers AI, like vLLM, looks at all
 GREEDY_BELOW = 1e-5  # clients send 1e-8 for 0 (langchain-cloudflare); dividing by much less overflows float32
 RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "draw a seed yourself"
 
@@ -34,16 +34,17 @@ def stages(sampling: Sampling, seed: int) -> list[Stage]:
     """The chain in llama.cpp's own order: bias, penalties, top_k, top_p, min_p, temperature, draw.
 
     A filter that filters nothing is left out. Stage "penalties" of repetition comes before that of the other two,
-    since only repetition counts the prompt's tokens (as in vLLM and in OpenAI's definition).
+    since only repetition counts the prompt's tokens (as in vLLM and in OpenAI's definition). Both look back as far as
+    they can: vLLM, as Workers AI seems to, looks at all.
     """
     chain: list[Stage] = []
     if sampling.logit_bias:
         chain.append(("logit_bias", sampling.logit_bias))
     if sampling.repetition_penalty not in (0.0, 1.0):
-        chain.append(("penalties", PENALTY_WINDOW, float(sampling.repetition_penalty), 0.0, 0.0))
+        chain.append(("penalties", MAX_PENALTY_WINDOW, float(sampling.repetition_penalty), 0.0, 0.0))
     if sampling.frequency_penalty or sampling.presence_penalty:
         penalties = float(sampling.frequency_penalty), float(sampling.presence_penalty)
-        chain.append(("penalties", PENALTY_WINDOW, 1.0, *penalties))
+        chain.append(("penalties", MAX_PENALTY_WINDOW, 1.0, *penalties))
     return chain + _selection(sampling, seed)
 
 
@@ -69,7 +70,7 @@ class Sampler:
         self._logprobs = sampling.logprobs
         repetition = next((i for i, stage in enumerate(chain) if stage[0] == "penalties" and stage[2] != 1.0), None)
         if repetition is not None:
-            self._chain.remember(repetition, prompt[-PENALTY_WINDOW:])
+            self._chain.remember(repetition, prompt[-MAX_PENALTY_WINDOW:])
 
     def sample(self, logits: NDArray[np.float32], candidates: Candidates) -> int:
         """The next token after logits (n_vocab,). Raises `EngineError` when they are not finite."""

@@ -44,9 +44,8 @@ class Scheduler:
         self._last_used: dict[str | None, int] = {}  # the step, by adapter
         self._beside = False  # whether the last plan had answers in it
         self._token_seconds: float | None = None  # of one more token in a batch
-        self._extra_seconds: float | None = (
-            None  # of a batch beside answers, over that: small batches cost more a token
-        )
+        # What a batch beside answers takes over that: small batches cost more a token.
+        self._extra_seconds: float | None = None
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence. It must fit the cells when it is alone."""

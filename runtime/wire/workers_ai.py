@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InvalidRequest, Unsupported
 from runtime.messages import check_text, is_array, kind, normalise
+from runtime.settings import LONGEST
 from runtime.values import Done, Failed, Inputs, Message, Sampling, Text, TokenLogprob
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ log = logging.getLogger("llamalet.wire")
 MAX_DEPTH = 64  # nested arrays and objects; Python's own recursion ends not far above
 MAX_BITS = 1024  # of a whole number, as in a float; Python itself does not print those of 4300 digits
 MAX_TOKENS = 2**31 - 1  # llama.cpp counts tokens in 32 bits; what the context leaves is the engine's to say
-LONGEST = 30 * 24 * 3600  # seconds; the bound of the setting
 SHOWN = 60  # characters of a wrong value that a message repeats
 
 # Ours, beside the published options. Their names are OpenAI's, or llama.cpp's.
@@ -52,7 +52,7 @@ EXTENSIONS: dict[str, Any] = {
     "logprobs": {"type": "boolean"},
     "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
     "date": {"type": "string", "minLength": 1, "maxLength": 64},
-    "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": LONGEST},
+    "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": int(LONGEST)},
     # What the published schemas leave open: fewer than one token is no answer, and messages take an adapter as well.
     "max_tokens": {"minimum": 1, "maximum": MAX_TOKENS},
     "lora": {"type": "string"},

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Stage = tuple[Any, ...]  # a name of _STAGES and its arguments
 
-MAX_PENALTY_WINDOW = 4096  # tokens; llama.cpp allocates the whole window at once
+MAX_PENALTY_WINDOW = 4096  # tokens to look back on; llama.cpp allocates the whole window at once
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
