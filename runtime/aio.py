@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,11 +17,24 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from runtime.engine import Emit
-    from runtime.pipeline import Ticket
+    from runtime.pipeline import Job, Ticket
     from runtime.session import Inputs, Model
     from runtime.values import Event
 
 LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
+
+
+class EventQueue(asyncio.Queue["Event"]):
+    """Carries the events of one request from the engine's thread into this event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._into = asyncio.get_running_loop()
+
+    def emit(self, event: Event) -> None:
+        """Put an event in, from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._into.call_soon_threadsafe(self.put_nowait, event)
 
 
 class AsyncStream:
@@ -31,8 +43,8 @@ class AsyncStream:
     Leaving it early, by `close()`, the end of an `async with` block, or by dropping it, cancels the request.
     """
 
-    def __init__(self, ticket: Ticket, events: asyncio.Queue[Event]) -> None:
-        self._ticket, self._events = ticket, events
+    def __init__(self, ticket: Ticket, events: EventQueue, *, parity: bool = False) -> None:
+        self._ticket, self._events, self._parity = ticket, events, parity
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -42,7 +54,7 @@ class AsyncStream:
         while not self._ended:
             event = await self._events.get()
             self._ended = isinstance(event, Done | Failed)
-            shown = workers_ai.stream_event(event)
+            shown = workers_ai.stream_event(event, parity=self._parity)
             if shown is not None:
                 return shown
         raise StopAsyncIteration
@@ -82,13 +94,22 @@ class AsyncRuntime:
 
     async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
         """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Event] = asyncio.Queue()
-        body = workers_ai.merged(inputs, options)
-        ticket = await self.start(model, body, functools.partial(_deliver, loop, events))
-        if body.get("stream"):
-            return AsyncStream(ticket, events)
-        answer = workers_ai.Answer()
+        job = await self.prepare(model, workers_ai.merged(inputs, options))
+        if not job.inputs.stream:
+            return await self.answer(job)
+        events = EventQueue()
+        return AsyncStream(await self.start(job, events.emit), events, parity=self.settings.parity)
+
+    async def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
+        """As `Runtime.prepare`."""
+        # Not in the pool: its threads may all be waiting for a model to load, which this does not need.
+        return await asyncio.to_thread(self._runtime.prepare, model, body)
+
+    async def answer(self, job: Job) -> dict[str, Any]:
+        """As `Runtime.answer`."""
+        events = EventQueue()
+        ticket = await self.start(job, events.emit)
+        answer = workers_ai.Answer(parity=self.settings.parity)
         try:
             while (result := answer.add(await events.get())) is None:
                 pass
@@ -96,10 +117,10 @@ class AsyncRuntime:
             ticket.cancel()
         return result
 
-    async def start(self, model: Model, body: Mapping[str, Any], emit: Emit) -> Ticket:
+    async def start(self, job: Job, emit: Emit) -> Ticket:
         """As `Runtime.start`. Cancelled while it waits, it takes the run back as soon as that has begun."""
         try:
-            begun = self._threads.submit(self._runtime.start, model, body, emit)
+            begun = self._threads.submit(self._runtime.start, job, emit)
         except RuntimeError:  # the pool has shut down
             raise EngineClosed("This runtime is closed.") from None
         try:
@@ -108,6 +129,10 @@ class AsyncRuntime:
             if not begun.cancel():
                 begun.add_done_callback(_take_back)
             raise
+
+    async def load(self, model: Model) -> None:
+        """As `Runtime.load`."""
+        await asyncio.to_thread(self._runtime.load, model)
 
     async def unload(self) -> None:
         """As `Runtime.unload`."""
@@ -129,8 +154,3 @@ class AsyncRuntime:
 def _take_back(begun: Future[Ticket]) -> None:
     if not begun.cancelled() and begun.exception() is None:
         begun.result().cancel()
-
-
-def _deliver(loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Event], event: Event) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(events.put_nowait, event)

@@ -107,7 +107,7 @@ class Catalog:
     models: tuple[ModelSpec, ...]
 
     def with_files(self, files: Iterable[str | PathLike[str]]) -> Catalog:
-        """These and GGUF files that are asked for by their path, just as it is written here."""
+        """These and GGUF files that are asked for by their path, just as it is written here, or by their name."""
         return Catalog((*self.models, *(_file_model(os.fspath(file)) for file in files)))
 
     def find(self, name: str) -> Choice:
@@ -244,7 +244,7 @@ def _single(table: Table, values: dict[str, Any]) -> dict[str, Any]:
 def _file_model(file: str) -> ModelSpec:
     path = Path(file).expanduser()
     quant = Quant(_label(path.name), path.name)
-    return ModelSpec(id=file, quants=(quant,), default_quant=quant.name, path=path)
+    return ModelSpec(id=file, aliases=(path.name,), quants=(quant,), default_quant=quant.name, path=path)
 
 
 def _label(file: str) -> str:

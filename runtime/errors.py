@@ -3,7 +3,17 @@
     LlamaletError
     ├── InvalidRequest        what the caller sent cannot be answered as it stands
     │   ├── ContextTooLong    prompt and max_tokens do not fit the context together
-    │   └── Unsupported       an option we know and cannot honour
+    │   ├── Unsupported       an option we know and cannot honour
+    │   ├── NoBody            an HTTP request without a body
+    │   └── TooLarge          a body over the limit
+    ├── GatewayError          an HTTP request that does not get as far as a model
+    │   ├── NoRoute           no such address, or no such model in it
+    │   ├── WrongMethod       the address is right, the method is not
+    │   ├── BadAccount        an account id that cannot be one
+    │   ├── NoToken           a token is needed, and there is none
+    │   ├── BadHeader         a header that cannot be read
+    │   ├── WrongToken        not the token that was set
+    │   └── Forbidden         from a host or a page that is not allowed here
     ├── NotFound
     │   ├── UnknownModel      no such model in the catalogue
     │   └── UnknownAdapter    no such LoRA adapter for this model
@@ -62,6 +72,64 @@ class ContextTooLong(InvalidRequest):
 
 class Unsupported(InvalidRequest):
     """An option that we know, and that cannot be honoured."""
+
+
+class NoBody(InvalidRequest):
+    """An HTTP request without a body."""
+
+    code = 3003
+
+
+class TooLarge(InvalidRequest):
+    """A body over the limit."""
+
+    code, status = 3006, 413
+
+
+class GatewayError(LlamaletError):
+    """An HTTP request that does not get as far as a model. Cloudflare's gateway answers these, not Workers AI."""
+
+    code, status, exit_code = 7000, 400, 65
+
+
+class NoRoute(GatewayError):
+    """No such address, or no such model in it."""
+
+
+class WrongMethod(GatewayError):
+    """The address is right, the method is not."""
+
+    code, status = 7001, 405
+
+
+class BadAccount(GatewayError):
+    """An account id that cannot be one."""
+
+    code, status = 7003, 404
+
+
+class NoToken(GatewayError):
+    """A token is needed, and there is none."""
+
+    code, status = 9106, 400
+
+
+class BadHeader(GatewayError):
+    """A header that cannot be read."""
+
+    code, status = 6003, 400
+
+
+class WrongToken(GatewayError):
+    """Not the token that was set."""
+
+    code, status = 10000, 401
+
+
+class Forbidden(GatewayError):
+    """From a host or a page that is not allowed here."""
+
+    code, status = 9109, 403
 
 
 class NotFound(LlamaletError):

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime import prompt
+from runtime import gguf, machine, prompt, store
+from runtime.engine import EngineConfig
+from runtime.errors import TimedOut
 from runtime.values import Done, Failed, Message, Request
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
     import queue
 
-    from runtime.catalog import ModelSpec
+    from runtime.catalog import Choice, ModelSpec, Quant
     from runtime.engine import Engine
+    from runtime.settings import Settings
     from runtime.values import Event, Inputs, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked."""
+
+    choice: Choice
+    inputs: Inputs
+    request: Request
 
 
 def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, timeout: float) -> Request:
@@ -30,7 +43,28 @@ def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, time
         stop=inputs.stop,
         lora=None if inputs.lora is None else spec.adapter(inputs.lora).name,
         timeout=timeout if inputs.timeout is None else inputs.timeout,
+        reject_if_busy=inputs.reject_if_busy,
     )
+
+
+def configure(choice: Choice, settings: Settings) -> EngineConfig:
+    """What the engine of this model is made of. Raises `ModelUnavailable` for a file that is missing or is none."""
+    path = store.locate(choice.spec, choice.quant or _preferred(choice.spec, settings.quant))
+    gguf.check(path)
+    return EngineConfig(
+        model=path,
+        context=settings.context,
+        slots=settings.slots,
+        queue=settings.queue,
+        threads=settings.threads or machine.threads(),
+        gpu_layers=settings.gpu_layers,
+        adapters=choice.spec.adapters,
+    )
+
+
+def _preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:
+    """The quant that the settings prefer, if the model has it."""
+    return next((quant for quant in spec.quants if quant.name.lower() == (wanted or "").lower()), None)
 
 
 def _segments(inputs: Inputs, family: str, date: str) -> tuple[Segment, ...]:
@@ -39,6 +73,20 @@ def _segments(inputs: Inputs, family: str, date: str) -> tuple[Segment, ...]:
         return prompt.raw("".join(m.content for m in inputs.messages) if inputs.prompt is None else inputs.prompt)
     messages = inputs.messages if inputs.prompt is None else (Message("user", inputs.prompt),)
     return prompt.segments(messages, family=family, date=date)
+
+
+class Deadline:
+    """When a request must have begun: so many seconds from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds, 0 when it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    def missed(self) -> TimedOut:
+        return TimedOut(f"The request's {self._seconds:g} seconds passed before its model was loaded.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +107,8 @@ class Stream:
     Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
     """
 
-    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event]) -> None:
-        self._ticket, self._events = ticket, events
+    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event], *, parity: bool = False) -> None:
+        self._ticket, self._events, self._parity = ticket, events, parity
         self._ended = False
 
     def __iter__(self) -> Self:
@@ -70,7 +118,7 @@ class Stream:
         while not self._ended:
             event = self._events.get()
             self._ended = isinstance(event, Done | Failed)
-            shown = workers_ai.stream_event(event)
+            shown = workers_ai.stream_event(event, parity=self._parity)
             if shown is not None:
                 return shown
         raise StopIteration

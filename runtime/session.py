@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
 import queue
 import threading
-import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from runtime import catalog, gguf, machine, pipeline, prompt, settings, store
-from runtime.engine import EngineConfig
-from runtime.errors import EngineClosed, TimedOut
-from runtime.pipeline import Stream, Ticket
+from runtime import catalog, pipeline, prompt, settings
+from runtime.errors import EngineClosed
+from runtime.pipeline import Deadline, Job, Stream, Ticket
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from runtime.engine import Emit, Engine
+    from runtime.engine import Emit, Engine, EngineConfig
     from runtime.values import Event, Request
 
     Model = str | os.PathLike[str]
@@ -91,12 +90,30 @@ class Runtime:
         Gives `{"response": text, "usage": {...}, "finish_reason": "stop" | "length", ...}`, or with `stream: True` a
         `Stream` of its parts. Raises the errors of `runtime.errors`.
         """
+        job = self.prepare(model, workers_ai.merged(inputs, options))
+        if not job.inputs.stream:
+            return self.answer(job)
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        body = workers_ai.merged(inputs, options)
-        ticket = self.start(model, body, events.put)
-        if body.get("stream"):
-            return Stream(ticket, events)
-        answer = workers_ai.Answer()
+        return Stream(self.start(job, events.put), events, parity=self.settings.parity)
+
+    def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
+        """What `run` is about to do, with everything checked that can be checked without the model."""
+        choice = self.catalog.find(os.fspath(model))
+        inputs = workers_ai.parse(body, choice.spec.id, parity=self.settings.parity)
+        request = pipeline.prepare(
+            inputs,
+            choice.spec,
+            request_id=uuid.uuid4().hex,
+            date=self.settings.date or prompt.date_string(self._today()),
+            timeout=self.settings.timeout,
+        )
+        return Job(choice, inputs, request)
+
+    def answer(self, job: Job) -> dict[str, Any]:
+        """Run to the end, and give the whole answer."""
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        ticket = self.start(job, events.put)
+        answer = workers_ai.Answer(parity=self.settings.parity)
         try:
             while (result := answer.add(events.get())) is None:
                 pass
@@ -104,29 +121,26 @@ class Runtime:
             ticket.cancel()  # does nothing to a request that has ended: this is for Ctrl-C
         return result
 
-    def start(self, model: Model, body: Mapping[str, Any], emit: Emit) -> Ticket:
+    def start(self, job: Job, emit: Emit) -> Ticket:
         """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
-        choice = self.catalog.find(os.fspath(model))
-        request = pipeline.prepare(
-            workers_ai.parse(body),
-            choice.spec,
-            request_id=uuid.uuid4().hex,
-            date=self.settings.date or prompt.date_string(self._today()),
-            timeout=self.settings.timeout,
-        )
-        seconds = request.timeout or self.settings.timeout
-        deadline = time.monotonic() + seconds
-        if not self._turn.acquire(timeout=seconds):
-            raise _late(request)
-        try:
-            return self._begin(choice, request, emit, deadline)
-        except EngineClosed:
-            if self._closed:
-                raise
-            self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
-            return self._begin(choice, request, emit, deadline)
-        finally:
-            self._turn.release()
+        deadline = self._deadline(job.request.timeout)
+        with self._my_turn(deadline):
+            try:
+                return self._begin(job, emit, deadline)
+            except EngineClosed:
+                if self._closed:
+                    raise
+                self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
+                return self._begin(job, emit, deadline)
+
+    def load(self, model: Model) -> None:
+        """Load a model before its first run. Raises what `run` would for a model that cannot be had."""
+        deadline = self._deadline(None)
+        with self._my_turn(deadline):
+            self._ready(self.catalog.find(os.fspath(model)), deadline)
+            with self._state:
+                if not self._running:
+                    self._start_timer()
 
     def unload(self) -> None:
         """Give the model's memory back, once the requests that run are done. The next run loads it again."""
@@ -155,25 +169,43 @@ class Runtime:
 
     # -- loading and unloading, one model at a time ----------------------------------------------------------------
 
-    def _begin(self, choice: catalog.Choice, request: Request, emit: Emit, deadline: float) -> Ticket:
-        """Submit to the engine of this model, with the turn held. It gets what is left of the request's time."""
+    def _deadline(self, seconds: float | None) -> Deadline:
+        return Deadline(self.settings.timeout if seconds is None else seconds)
+
+    @contextlib.contextmanager
+    def _my_turn(self, deadline: Deadline) -> Iterator[None]:
+        if not self._turn.acquire(timeout=deadline.left()):
+            raise deadline.missed()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _begin(self, job: Job, emit: Emit, deadline: Deadline) -> Ticket:
+        """Submit to the engine of the job's model, with the turn held. It gets what is left of the request's time."""
+        engine = self._ready(job.choice, deadline)
+        if not (left := deadline.left()):
+            raise deadline.missed()
+        return self._submit(engine, replace(job.request, timeout=left), emit)
+
+    def _ready(self, choice: catalog.Choice, deadline: Deadline) -> Engine:
+        """The engine of this model, loaded if need be, with the turn held."""
         self._check_open()
         name = f"{choice.spec.id}:{choice.quant.name if choice.quant else ''}"
         if self._engine is None or name not in self._names:
-            config = self._config(choice)  # before anything is given up: a model that is not there changes nothing
+            # Before anything is given up: a model that is not there changes nothing.
+            config = pipeline.configure(choice, self.settings)
             if config != self._loaded:
-                self._load(config, request, deadline)
+                self._load(config, deadline)
             self._names.add(name)
         assert self._engine is not None  # noqa: S101 - loaded above
-        if not (left := _left(deadline)):
-            raise _late(request)
-        return self._submit(self._engine, replace(request, timeout=left), emit)
+        return self._engine
 
-    def _load(self, config: EngineConfig, request: Request, deadline: float) -> None:
+    def _load(self, config: EngineConfig, deadline: Deadline) -> None:
         """Put this model in the place of the one that is loaded, once that has answered all it runs."""
         with self._state:
-            if not self._state.wait_for(self._is_idle, _left(deadline)):
-                raise _late(request)
+            if not self._state.wait_for(self._is_idle, deadline.left()):
+                raise deadline.missed()
         self._check_open()
         self._drop_engine()
         log.info("loading %s", config.model)
@@ -181,24 +213,6 @@ class Runtime:
         with self._state:
             self._engine, self._loaded = engine, config
         self._check_open()
-
-    def _config(self, choice: catalog.Choice) -> EngineConfig:
-        path = store.locate(choice.spec, choice.quant or self._preferred(choice.spec))
-        gguf.check(path)
-        return EngineConfig(
-            model=path,
-            context=self.settings.context,
-            slots=self.settings.slots,
-            queue=self.settings.queue,
-            threads=self.settings.threads or machine.threads(),
-            gpu_layers=self.settings.gpu_layers,
-            adapters=choice.spec.adapters,
-        )
-
-    def _preferred(self, spec: catalog.ModelSpec) -> catalog.Quant | None:
-        """The quant that the settings prefer, if the model has it."""
-        wanted = (self.settings.quant or "").lower()
-        return next((quant for quant in spec.quants if quant.name.lower() == wanted), None)
 
     def _report_load(self, done: float) -> None:
         self._check_open()  # closing stops a load
@@ -248,6 +262,7 @@ class Runtime:
     def _start_timer(self) -> None:
         if self._closed or self.settings.keep_alive < 0:
             return
+        self._stop_timer()
         self._idle_timer = threading.Timer(self.settings.keep_alive, self._unload_idle)
         self._idle_timer.daemon = True
         self._idle_timer.start()
@@ -271,11 +286,3 @@ def _local_engine(config: EngineConfig, progress: Callable[[float], None]) -> En
     from runtime.engine.local import LocalEngine
 
     return LocalEngine(config, progress=progress)
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
-
-
-def _late(request: Request) -> TimedOut:
-    return TimedOut(f"The request's {request.timeout:g} seconds passed before its model was loaded.")

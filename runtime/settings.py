@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from runtime import tomlfile
 from runtime.errors import ConfigError
-from runtime.tomlfile import Kind, choice, file_path, suggestion, text, whole
+from runtime.tomlfile import Kind, choice, file_path, several, suggestion, switch, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,10 +59,11 @@ TIMEOUT = Kind(
     _seconds,
 )
 PATH = file_path("the path of a TOML file")
+TOKEN = text("a token", r"[\s\S]*")  # checked where it is used: a complaint from here would show it
 
 
-def _setting(kind: Kind[T], default: T, help: str) -> T:  # noqa: A002 - what every option parser calls it
-    return field(default=default, metadata={"kind": kind, "help": help})
+def _setting(kind: Kind[T], default: T, help: str, *, secret: bool = False) -> T:  # noqa: A002 - its usual name
+    return field(default=default, repr=not secret, metadata={"kind": kind, "help": help})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,31 @@ class Settings:
         None,
         "quant to prefer where a request names none; default: the model's own, Q4_K_M for the built-in ones",
     )
+    parity: bool = _setting(
+        switch(), False, "answer as the service itself: nothing forgiven, and nothing added, that it does not have"
+    )
+    host: str = _setting(
+        text("a host name or an IP address", r"[\w.:%-]{1,255}"),
+        "localhost",
+        "server: where to listen; localhost is reached from this machine only, any other address takes a token",
+    )
+    port: int = _setting(whole(0, 65535), 8788, "server: port to listen on, 0 for any; 8787 is taken by `wrangler dev`")
+    token_file: Path | None = _setting(  # noqa: RUF009 - as above
+        file_path("the path of a file with a token"), None, "server: file with the token that clients must send"
+    )
+    token: str | None = _setting(
+        TOKEN, None, "server: the token itself; a file is better, since others may see a variable", secret=True
+    )
+    hosts: tuple[str, ...] = _setting(
+        several(text("a host name", r"[a-z0-9._-]{1,255}", str.lower)),
+        (),
+        "server: names, besides localhost and its addresses, under which clients may reach it",
+    )
+    origins: tuple[str, ...] = _setting(
+        several(text("an origin such as https://app.example", r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]*", str.lower)),
+        (),
+        "server: web pages, as their origins, that may call it; none, so that no page a user visits can",
+    )
     _origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def origin(self, name: str) -> str:
@@ -123,7 +149,7 @@ class Settings:
 
 
 class Options(TypedDict, total=False):
-    """The settings as keywords: what may be given for each. None is not given."""
+    """The settings of a `Runtime` as keywords: what may be given for each. None is not given."""
 
     models: str | os.PathLike[str] | None
     context: int | None
@@ -136,6 +162,7 @@ class Options(TypedDict, total=False):
     gpu_layers: int | None
     log: str | None
     quant: str | None
+    parity: bool | None
 
 
 @dataclass(frozen=True, slots=True)

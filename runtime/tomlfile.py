@@ -87,11 +87,23 @@ def choice(*names: str) -> Kind[str]:
 
 
 def several(kind: Kind[T]) -> Kind[tuple[T, ...]]:
-    """A list of things of one kind."""
+    """A list of things of one kind; as text, with commas between them."""
     return Kind(
         accepts=f"a list, each of it {kind.accepts}",
-        test=lambda value: isinstance(value, list) and all(map(kind.test, value)),
+        test=lambda value: isinstance(value, list | tuple) and all(map(kind.test, value)),
         convert=lambda value: tuple(map(kind.convert, value)),
+        decode=lambda text: [kind.decode(item.strip()) for item in text.split(",") if item.strip()],
+    )
+
+
+def switch() -> Kind[bool]:
+    """On or off."""
+    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+    return Kind(
+        accepts="true or false",
+        test=lambda value: isinstance(value, bool),
+        convert=bool,
+        decode=lambda text: words.get(text.lower(), text),
     )
 
 

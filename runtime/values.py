@@ -84,7 +84,8 @@ class Inputs:
     """What a caller of `run` asks for: `messages`, or a `prompt` without a conversation.
 
     raw: give the text to the model as it is, without the chat format. date: what the prompt calls today; None leaves
-    it to the settings. timeout: seconds; None leaves it to the settings.
+    it to the settings. timeout: seconds; None leaves it to the settings. reject_if_busy: rather be refused than wait.
+    ignored: the names of options that were given and that nobody knows.
     """
 
     messages: tuple[Message, ...] = ()
@@ -97,6 +98,8 @@ class Inputs:
     lora: str | None = None
     date: str | None = None
     timeout: float | None = None
+    reject_if_busy: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Request:
     """What an engine is asked to do: go on after `prompt` for at most `max_tokens` tokens.
 
     `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds from submission.
+    `reject_if_busy`: rather be refused than wait for a place.
     """
 
     id: str
@@ -113,6 +117,7 @@ class Request:
     stop: tuple[str, ...] = ()
     lora: str | None = None
     timeout: float | None = None
+    reject_if_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,3 +58,18 @@ ensure() {
     watched "installing" "$bin/python" -m pip install --disable-pip-version-check $options "$@"
     printf '%s' "$wanted" >"$stamp"
 }
+
+# What the tests of JavaScript clients need, where npm is. Without it those tests skip, so a failure is only told.
+ensure_node_packages() {
+    stamp=tests/clients/node_modules/installed
+    wanted=$(cksum <tests/clients/package.json)
+    command -v npm >/dev/null || return 0
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    # No lock file: it would name the registry that this machine happens to use. The versions are exact without it.
+    if npm install --prefix tests/clients --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+        --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=1000 >"$venv/npm.log" 2>&1; then
+        printf '%s' "$wanted" >"$stamp"
+    else
+        echo "npm could not install the packages of tests/clients ($venv/npm.log says why): its tests will skip." >&2
+    fi
+}

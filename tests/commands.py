@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
 
-from runtime.cli import Scene, main
+from runtime.cli import main
+from runtime.cli.scene import Scene
 from tests.fake_engine import FakeEngines
 
 if TYPE_CHECKING:

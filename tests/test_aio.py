@@ -256,6 +256,80 @@ def test_unloading_frees_the_model_and_the_next_run_loads_it_again(model: str) -
     assert len(engines.made) == 2
 
 
+def test_a_job_is_prepared_and_answered(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> Any:
+        job = await ai.prepare(model, {"prompt": "Hi", "max_tokens": 7})
+        return job.request.max_tokens, (await ai.answer(job))["response"]
+
+    assert with_runtime(model, one_engine(answer("a", "b")), use) == (7, "ab")
+
+
+def test_what_is_wrong_is_found_in_preparing(model: str) -> None:
+    engines = FakeEngines()
+
+    async def use(ai: AsyncRuntime) -> None:
+        with pytest.raises(InvalidRequest):
+            await ai.prepare(model, {"prompt": ""})
+
+    with_runtime(model, engines, use)
+    assert engines.made == []
+
+
+def test_jobs_are_prepared_while_others_wait_for_a_model(model: str) -> None:
+    go = threading.Event()
+
+    def make(*_: object) -> FakeEngine:
+        assert go.wait(PATIENCE)
+        return FakeEngine()
+
+    async def use(ai: AsyncRuntime) -> Any:
+        tasks = [asyncio.create_task(ai.run(model, BODY)) for _ in range(10)]  # more than there are threads
+        await asyncio.sleep(0)
+        job = await ai.prepare(model, BODY)
+        go.set()
+        await asyncio.gather(*tasks)
+        return job.inputs.prompt
+
+    assert with_runtime(model, make, use) == "Hi"
+
+
+def test_the_events_of_a_job_go_where_they_are_wanted(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> list[Event]:
+        found: list[Event] = []
+        await ai.start(await ai.prepare(model, BODY), found.append)
+        return found
+
+    assert with_runtime(model, one_engine(answer("a")), use) == answer("a")
+
+
+def test_a_model_is_loaded_before_its_first_run(model: str) -> None:
+    engines = FakeEngines()
+
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.load(model)
+        assert len(engines.made) == 1
+        await ai.run(model, BODY)
+
+    with_runtime(model, engines, use)
+    assert len(engines.made) == 1
+
+
+def test_loading_a_model_that_there_is_not_is_refused(model: str) -> None:
+    async def use(ai: AsyncRuntime) -> None:
+        await ai.load("nothing")
+
+    with pytest.raises(UnknownModel):
+        with_runtime(model, FakeEngines(), use)
+
+
+def test_in_parity_streams_have_only_what_is_published(model: str) -> None:
+    async def main() -> Any:
+        async with AsyncRuntime(files=[model], make_engine=one_engine(answer("a")), parity=True) as ai:
+            return [part async for part in await ai.run(model, BODY, stream=True)]
+
+    assert [list(part) for part in run(main())] == [["response"], ["response", "usage"]]
+
+
 def test_settings_and_catalogue_are_at_hand(model: str) -> None:
     async def use(ai: AsyncRuntime) -> tuple[int, str]:
         return ai.settings.context, ai.catalog.find(model).spec.id

@@ -30,7 +30,14 @@ RANKS = [
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],
     ["runtime.pipeline", "runtime.session", "runtime.aio"],
-    ["runtime.cli"],
+    [
+        "runtime.server.replies",
+        "runtime.server.guards",
+        "runtime.server.streams",
+        "runtime.server.app",
+        "runtime.server",
+    ],
+    ["runtime.cli.scene", "runtime.cli.ask", "runtime.cli.models", "runtime.cli.serve", "runtime.cli"],
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.

@@ -242,6 +242,18 @@ def test_a_bad_file_is_refused_with_line_and_key(tmp_path: Path, content: str, l
     assert complaint in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["{folder}/Some-Q8_0.gguf", "Some-Q8_0.gguf", "some-q8_0.GGUF", "Some-Q8_0.gguf:Q8_0"])
+def test_a_file_answers_to_its_path_and_to_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "Some-Q8_0.gguf"
+    found = BUILT_IN.with_files([path]).find(name.format(folder=tmp_path)).spec
+    assert (found.id, found.path) == (str(path), path)
+
+
+def test_a_file_does_not_answer_to_less_than_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel):
+        BUILT_IN.with_files([tmp_path / "some.gguf"]).find("some")
+
+
 def test_a_users_file_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         catalog.load(tmp_path / "none.toml")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from runtime import __version__, cli, errors, settings
+from runtime import __version__, errors, settings
+from runtime.cli import ask
 from runtime.values import Failed, Text
 from runtime.wire import workers_ai
 from tests.fake_engine import answer
@@ -162,7 +163,7 @@ def test_nan_is_refused(shell: Shell, model: str) -> None:
     assert (result.exit_code, "temperature is nan; it must be a finite number" in result.stderr) == (65, True)
 
 
-RANGES = {one.name: one.type for one in cli.run.params if isinstance(one.type, click.IntRange | click.FloatRange)}
+RANGES = {one.name: one.type for one in ask.run.params if isinstance(one.type, click.IntRange | click.FloatRange)}
 BOUNDS = [(name, kind.min, -1) for name, kind in RANGES.items()] + [
     (name, kind.max, 1) for name, kind in RANGES.items()
 ]
@@ -170,7 +171,7 @@ BOUNDS = [(name, kind.min, -1) for name, kind in RANGES.items()] + [
 
 def is_taken(name: str, value: float) -> bool:
     try:
-        settings.load({name: value}) if name in cli.SETTINGS else workers_ai.parse({"prompt": "Hi", name: value})
+        settings.load({name: value}) if name in ask.SETTINGS else workers_ai.parse({"prompt": "Hi", name: value})
     except (errors.ConfigError, errors.InvalidRequest):
         return False
     return True

@@ -179,6 +179,20 @@ def test_one_more_request_than_there_is_room_for_is_refused(folder: Path) -> Non
     running.close()
 
 
+def test_who_would_not_wait_is_refused_when_all_slots_are_taken_though_others_may_wait(folder: Path) -> None:
+    running = engine(folder / "canary.gguf", slots=2, queue=3)
+    callers = [submit(running, ask(key, 700, name=f"r{key}")) for key in range(2)]
+    with pytest.raises(QueueFull, match=r"2 requests .* room for 2"):
+        submit(running, ask(name="busy", reject_if_busy=True))
+    callers.append(submit(running, ask(2, 5, name="waits")))
+    assert [caller.whole() for caller in callers] == [expected(0, 700), expected(1, 700), expected(2, 5)]
+    running.close()
+
+
+def test_who_would_not_wait_is_answered_when_there_is_a_slot(canary: LocalEngine) -> None:
+    assert submit(canary, ask(7, 5, reject_if_busy=True)).whole() == expected(7, 5)
+
+
 def test_an_adapter_changes_the_answer_of_its_request_only(canary: LocalEngine) -> None:
     kinds = (None, "shift1", "shift2")
     callers = [

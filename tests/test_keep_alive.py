@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime import Runtime
-from runtime.errors import EngineClosed
+from runtime.errors import EngineClosed, ModelMissing, UnknownModel
 from runtime.values import Text
 from tests.fake_engine import FakeEngine, FakeEngines, answer
 from tests.rawgguf import model_bytes
@@ -98,6 +98,76 @@ def test_a_time_that_passed_while_another_model_was_loaded_does_not_unload_that_
         stream = second.result(PATIENCE)
         assert not engines.made[1].closed.wait(NOT_LONG)
         assert next(stream) == {"response": "b"}
+
+
+def test_a_model_is_loaded_before_its_first_run(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.load(model)
+    assert [engine.requests for engine in engines.made] == [[]]
+    ai.run(model, prompt="Hi")
+    assert [len(engine.requests) for engine in engines.made] == [1]
+
+
+def test_loading_what_is_loaded_is_nothing(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.load(model)
+    ai.load(model)
+    assert len(engines.made) == 1
+
+
+def test_a_model_that_nobody_asks_anything_goes_too(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    open_runtime(engines, keep_alive=0).load(model)
+    assert engines.made[0].closed.wait(PATIENCE)
+
+
+def test_loading_while_a_request_runs_does_not_start_the_time(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines([[Text("a")]])
+    ai = open_runtime(engines, keep_alive=0)
+    with ai.run(model, prompt="Hi", stream=True):
+        ai.load(model)
+        assert not engines.made[0].closed.wait(NOT_LONG)
+
+
+def test_loading_puts_one_model_in_the_place_of_another(
+    open_runtime: Callable[..., Runtime], tmp_path: Path, model: str
+) -> None:
+    other = tmp_path / "two.gguf"
+    other.write_bytes(model_bytes())
+    engines = FakeEngines()
+    with Runtime(files=[model, other], make_engine=engines) as ai:
+        ai.load(model)
+        ai.load(other)
+    assert engines.alive == [1, 1]
+
+
+def test_loading_again_leaves_one_timer(open_runtime: Callable[..., Runtime], model: str) -> None:
+    ai = open_runtime(FakeEngines(), keep_alive=60)
+    for _ in range(3):
+        ai.load(model)
+    timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
+    assert [one.function for one in timers].count(ai._unload_idle) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing", "1b"])
+def test_a_model_that_cannot_be_had_is_refused_and_the_loaded_one_stays(
+    open_runtime: Callable[..., Runtime], model: str, name: str
+) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines)
+    ai.load(model)
+    with pytest.raises((UnknownModel, ModelMissing)):
+        ai.load(name)
+    assert not engines.made[0].closed.is_set()
+
+
+def test_a_closed_runtime_loads_nothing(open_runtime: Callable[..., Runtime], model: str) -> None:
+    ai = open_runtime(FakeEngines())
+    ai.close()
+    with pytest.raises(EngineClosed):
+        ai.load(model)
 
 
 def test_a_refused_request_starts_the_time_as_well(open_runtime: Callable[..., Runtime], model: str) -> None:

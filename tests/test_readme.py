@@ -7,14 +7,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime import catalog
 from runtime.settings import SETTINGS
 from tests.models import canary_adapter, random_model
+from tests.test_clients import HERE as CLIENTS
+from tests.test_clients import needs_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
+ADDRESS = "http://localhost:8788"
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -39,14 +46,30 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(place: Path, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+def environment(place: Path) -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLAMALET_", "HF_"))}
-    environment |= {"HF_HUB_CACHE": str(place / "hub"), "HOME": str(place), "XDG_CONFIG_HOME": str(place)}
-    environment |= {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "LLAMALET_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=place, env=environment, input=text, capture_output=True, text=True, check=False, timeout=300
-    )
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LLAMALET_", "HF_"))}
+    ours |= {"HF_HUB_CACHE": str(place / "hub"), "HOME": str(place), "XDG_CONFIG_HOME": str(place)}
+    return ours | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "LLAMALET_THREADS": "1"}
+
+
+def run(place: Path, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    pipes: dict[str, Any] = {"input": text, "capture_output": True, "text": True}
+    return subprocess.run(command, cwd=place, env=environment(place), check=False, timeout=300, **pipes)
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[str]:
+    """The address of `llamalet serve`, which the README has on its own port."""
+    pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(["llamalet", "serve", "--port", "0"], cwd=place, env=environment(place), **pipes) as process:
+        try:
+            assert process.stderr is not None
+            found = re.search(r"http://[\w.:]+", process.stderr.readline())
+            assert found is not None
+            yield found[0]
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize("code", snippets("python"), ids=lambda code: code.strip().splitlines()[-1][:40])
@@ -59,6 +82,28 @@ def test_the_error_shown_is_the_error_raised(place: Path) -> None:
     (code,) = (code for code in snippets("python") if "except LlamaletError" in code)
     (promised,) = re.findall(r"print\(error\.code, error\.message\)  # (.*)", code)
     assert run(place, [sys.executable, "-c", code]).stdout.strip() == promised
+
+
+@pytest.mark.parametrize("command", [line for block in snippets("sh server") for line in block.splitlines()])
+def test_a_command_gets_its_answer_from_the_server(place: Path, server: str, command: str) -> None:
+    done = run(place, ["bash", "-c", command.replace(ADDRESS, server)])
+    assert done.returncode == 0
+    assert '"response":' in done.stdout
+    assert '"errors":[{' not in done.stdout
+
+
+def test_the_python_client_gets_its_answer_from_the_server(place: Path, server: str) -> None:
+    (code,) = snippets("python server")
+    done = run(place, [sys.executable, "-c", code.replace(ADDRESS, server)])
+    assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", True)
+
+
+@needs_node
+def test_the_javascript_client_gets_its_answer_from_the_server(server: str) -> None:
+    (code,) = snippets("js server")
+    command = ["node", "--input-type=module", "-e", code.replace(ADDRESS, server)]
+    done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", True)
 
 
 @pytest.mark.parametrize("command", [line for block in snippets("sh") for line in block.splitlines()])
@@ -85,7 +130,7 @@ def test_the_command_that_fetches_the_model_is_the_catalogues() -> None:
 
 
 def _shown(default: object) -> object:
-    return "" if default is None else default
+    return "" if default is None or default == () else str(default).lower() if default is False else default
 
 
 def settings_table() -> str:

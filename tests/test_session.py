@@ -270,6 +270,91 @@ def test_ctrl_c_in_a_run_cancels_it(models: Path) -> None:
     assert cancelled.is_set()
 
 
+def test_a_run_is_prepared_without_a_model(session: Sessions) -> None:
+    one = session()
+    job = one.ai.prepare("T", {"prompt": "Hi", "max_tokens": 7})
+    assert (job.choice.spec.id, job.inputs.max_tokens, job.request.max_tokens) == ("tiny", 7, 7)
+    assert one.engines.made == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "error"),
+    [
+        ("nothing", {"prompt": "Hi"}, UnknownModel),
+        ("tiny", {"prompt": ""}, InvalidRequest),
+        ("tiny", {"prompt": "Hi", "lora": "tails"}, UnknownAdapter),
+        ("tiny", ["Hi"], InvalidRequest),
+    ],
+)
+def test_what_can_be_wrong_is_found_in_preparing(
+    session: Sessions, name: str, body: Any, error: type[LlamaletError]
+) -> None:
+    with pytest.raises(error):
+        session().ai.prepare(name, body)
+
+
+def test_each_job_has_an_id_of_its_own(session: Sessions) -> None:
+    ai = session().ai
+    assert len({ai.prepare("tiny", {"prompt": "Hi"}).request.id for _ in range(3)}) == 3
+
+
+def test_a_job_says_what_was_ignored(session: Sessions) -> None:
+    assert session().ai.prepare("tiny", {"prompt": "Hi", "foo": 1}).inputs.ignored == ("foo",)
+
+
+def test_a_job_is_answered_whole(session: Sessions) -> None:
+    ai = session(answer("Hi", " there")).ai
+    assert ai.answer(ai.prepare("tiny", {"prompt": "Hello"}))["response"] == "Hi there"
+
+
+def test_a_job_that_fails_raises(session: Sessions) -> None:
+    ai = session([Text("Hi"), Failed(EngineError("broken"))]).ai
+    with pytest.raises(EngineError, match="broken"):
+        ai.answer(ai.prepare("tiny", {"prompt": "Hello"}))
+
+
+def test_the_events_of_a_job_go_where_they_are_wanted(session: Sessions) -> None:
+    ai, found = session(answer("Hi")).ai, list[Any]()
+    ai.start(ai.prepare("tiny", {"prompt": "Hello"}), found.append)
+    assert found == answer("Hi")
+
+
+def test_a_job_that_was_started_can_be_taken_back(session: Sessions) -> None:
+    one, found = session([Text("a")]), list[Any]()
+    one.ai.start(one.ai.prepare("tiny", {"prompt": "Hello"}), found.append).cancel()
+    assert (one.running, found[-1].finish_reason) == (0, "cancelled")
+
+
+def test_a_request_that_would_not_wait_tells_the_engine(session: Sessions) -> None:
+    one = session()
+    one.ai.run("tiny", prompt="Hi", options={"rejectIfBusy": True})
+    assert one.asked().reject_if_busy is True
+
+
+PUBLISHED = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+
+
+def test_in_parity_an_answer_has_only_what_is_published(session: Sessions) -> None:
+    result = session(answer("Hi"), parity=True).ai.run("tiny", prompt="Hello")
+    assert result == {"response": "Hi", "tool_calls": [], "usage": PUBLISHED}
+
+
+def test_in_parity_a_stream_has_only_what_is_published(session: Sessions) -> None:
+    parts = list(session(answer("Hi"), parity=True).ai.run("tiny", prompt="Hello", stream=True))
+    assert parts == [{"response": "Hi"}, {"response": "", "usage": PUBLISHED}]
+
+
+def test_in_parity_nothing_is_forgiven(session: Sessions) -> None:
+    with pytest.raises(InvalidRequest, match=r"^oneOf at '/' not met, 0 matches: Type mismatch of '/temperature'"):
+        session(parity=True).ai.run("tiny", prompt="Hello", temperature=None)
+
+
+def test_in_parity_our_own_options_are_not_known(session: Sessions) -> None:
+    one = session(parity=True)
+    one.ai.run("tiny", prompt="Hello", stop=["x"], min_p=0.5)
+    assert (one.asked().stop, one.asked().sampling.min_p) == ((), 0.0)
+
+
 def test_requests_of_many_threads_get_their_own_answers(session: Sessions) -> None:
     one = session(*(answer(str(n)) for n in range(100)))
     with ThreadPoolExecutor(16) as pool:

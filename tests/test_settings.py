@@ -50,6 +50,13 @@ def test_the_defaults_are_these() -> None:
         "gpu_layers": 0,
         "log": "warning",
         "quant": None,
+        "parity": False,
+        "host": "localhost",
+        "port": 8788,
+        "token_file": None,
+        "token": None,
+        "hosts": (),
+        "origins": (),
     }
 
 
@@ -64,8 +71,15 @@ def test_every_setting_says_what_it_is_on_one_line(setting: settings.Setting) ->
     assert "\n" not in setting.help
 
 
-def test_the_keywords_are_the_settings() -> None:
-    assert list(settings.Options.__annotations__) == list(settings.SETTINGS)
+SERVERS = ("host", "port", "token_file", "token", "hosts", "origins")
+
+
+def test_the_keywords_are_the_settings_without_the_servers() -> None:
+    assert list(settings.Options.__annotations__) == [name for name in settings.SETTINGS if name not in SERVERS]
+
+
+def test_the_settings_of_the_server_say_so() -> None:
+    assert [name for name, one in settings.SETTINGS.items() if one.help.startswith("server: ")] == list(SERVERS)
 
 
 def test_the_variable_is_named_after_the_setting() -> None:
@@ -167,11 +181,62 @@ def test_keep_alive_refuses_anything_else(tmp_path: Path, wrong: object) -> None
     ("name", "value"),
     [("context", 255), ("context", 131073), ("context", "4k"), ("context", 4096.0), ("context", True), ("slots", 0),
      ("slots", 65), ("threads", -1), ("queue", 10001), ("timeout", 0), ("timeout", "-1"), ("date", "a\nb"),
-     ("date", "x" * 65), ("gpu_layers", -2), ("log", "loud"), ("quant", "Q4 K"), ("models", "a\0b"), ("models", 5)],
+     ("date", "x" * 65), ("gpu_layers", -2), ("log", "loud"), ("quant", "Q4 K"), ("models", "a\0b"), ("models", 5),
+     ("parity", "maybe"), ("parity", 1), ("host", "a host"), ("host", "h/ost"), ("port", -1), ("port", 65536),
+     ("token_file", 5), ("hosts", "a host"), ("hosts", "box:80"), ("hosts", [5]), ("hosts", 5), ("origins", "box.lan"),
+     ("origins", "*"), ("origins", "null"), ("origins", "https://a.example/"), ("origins", "https://a.example/path")],
 )  # fmt: skip
 def test_a_value_out_of_bounds_is_refused(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"^argument {name}: .* is not accepted; it takes "):
         from_arguments(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("parity", "on", True),
+        ("parity", "0", False),
+        ("port", "0", 0),
+        ("host", "::1", "::1"),
+        ("host", "fe80::1%eth0", "fe80::1%eth0"),
+        ("token_file", "/etc/token", Path("/etc/token")),
+        ("hosts", "Box.lan, box", ("box.lan", "box")),
+        ("origins", "HTTPS://App.example,http://localhost:3000", ("https://app.example", "http://localhost:3000")),
+        ("origins", "chrome-extension://abc, http://[::1]:80", ("chrome-extension://abc", "http://[::1]:80")),
+    ],
+)
+def test_a_servers_setting_is_read_from_its_variable(tmp_path: Path, name: str, written: str, value: object) -> None:
+    assert getattr(from_env(tmp_path, **{name.upper(): written}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "value"),
+    [
+        ("parity = true", "parity", True),
+        ("hosts = ['Box.lan', 'box']", "hosts", ("box.lan", "box")),
+        ("origins = []", "origins", ()),
+        ("token = 'abc'", "token", "abc"),
+    ],
+)
+def test_a_servers_setting_is_read_from_the_file(tmp_path: Path, content: str, name: str, value: object) -> None:
+    (tmp_path / "config.toml").write_text(content)
+    assert getattr(settings.load(env={}, folder=tmp_path), name) == value
+
+
+@pytest.mark.parametrize("content", ["parity = 'true'", "parity = 1", "hosts = 'box.lan'", "origins = [1]"])
+def test_in_the_file_each_has_its_own_type(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.toml").write_text(content)
+    with pytest.raises(ConfigError, match=r"config\.toml line 1: \w+: .* is not accepted; it takes "):
+        settings.load(env={}, folder=tmp_path)
+
+
+def test_a_token_is_not_in_the_repr(tmp_path: Path) -> None:
+    assert "s3cret" not in repr(from_env(tmp_path, TOKEN="s3cret"))
+
+
+@pytest.mark.parametrize("token", ["short", "two words", "s3cret\0\n"])
+def test_a_token_is_not_looked_at_where_a_complaint_would_show_it(tmp_path: Path, token: str) -> None:
+    assert from_arguments(tmp_path, token=token).token == token
 
 
 def test_a_bad_variable_is_refused_by_its_name(tmp_path: Path) -> None:

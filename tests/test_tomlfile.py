@@ -8,7 +8,7 @@ import pytest
 
 from runtime import tomlfile
 from runtime.errors import ConfigError
-from runtime.tomlfile import Key, choice, number, positions, several, text, whole
+from runtime.tomlfile import Key, choice, number, positions, several, switch, text, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +132,12 @@ def test_what_should_be_an_array_of_tables_is_refused_otherwise(tmp_path: Path, 
         (choice("a", "b"), None),
         (several(WORD), "word"),
         (several(WORD), ["word", 1]),
+        (several(WORD), {"word": 1}),
+        (several(WORD), None),
+        (switch(), "true"),
+        (switch(), 1),
+        (switch(), 0.0),
+        (switch(), None),
         (tomlfile.table_of_tables(), {"a": 1}),
         (tomlfile.file_path("a path"), ""),
         (tomlfile.file_path("a path"), "a\0b"),
@@ -151,10 +157,38 @@ def test_a_kind_refuses_what_it_does_not_accept(kind: tomlfile.Kind[Any], value:
         (number(0, 9), "1.5", 1.5),
         (choice("a"), "A", "a"),
         (WORD, "1", "1"),
+        (several(WORD), "a,b", ("a", "b")),
+        (several(WORD), " a , b ", ("a", "b")),
+        (several(WORD), "a", ("a",)),
+        (several(WORD), "a,,b,", ("a", "b")),
+        (several(WORD), ",", ()),
+        (several(whole(0)), "1, 2", (1, 2)),
+        *((switch(), word, True) for word in ("true", "True", "1", "yes", "on", "ON")),
+        *((switch(), word, False) for word in ("false", "FALSE", "0", "no", "off")),
     ],
 )
 def test_a_kind_reads_text_without_types(kind: tomlfile.Kind[Any], written: str, value: object) -> None:
     assert kind.read_text(written) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        (several(WORD), "a,b c"),
+        (several(whole(0)), "1,x"),
+        (switch(), "maybe"),
+        (switch(), "2"),
+        (switch(), "truee"),
+    ],
+)
+def test_a_kind_refuses_text_that_it_does_not_accept(kind: tomlfile.Kind[Any], written: str) -> None:
+    with pytest.raises(ValueError, match="is not accepted; it takes"):
+        kind.read_text(written)
+
+
+@pytest.mark.parametrize("value", [["a", "b"], ("a", "b")])
+def test_several_things_become_a_tuple(value: object) -> None:
+    assert several(WORD).read(value) == ("a", "b")
 
 
 def test_a_long_value_is_cut_in_messages() -> None:

@@ -20,16 +20,16 @@ HI = TokenLogprob(3, b"Hi", -0.25, ((3, b"Hi", -0.25), (4, b"\xe2", -2.0)))
 EVENTS: list[Event] = [Progress(6, 12), Progress(12, 12), Text("Hi", (HI,)), Text(" Zoë"), Text("\n"), END]
 
 
-def whole(events: list[Event]) -> dict[str, Any]:
-    answer = workers_ai.Answer()
+def whole(events: list[Event], parity: bool = False) -> dict[str, Any]:
+    answer = workers_ai.Answer(parity=parity)
     results = [answer.add(event) for event in events]
     assert results[:-1] == [None] * (len(events) - 1)
     assert results[-1] is not None
     return results[-1]
 
 
-def streamed(events: list[Event]) -> list[dict[str, Any]]:
-    return [shown for event in events if (shown := workers_ai.stream_event(event)) is not None]
+def streamed(events: list[Event], parity: bool = False) -> list[dict[str, Any]]:
+    return [shown for event in events if (shown := workers_ai.stream_event(event, parity)) is not None]
 
 
 def test_the_response_is_the_text() -> None:
@@ -115,6 +115,25 @@ def test_an_answer_satisfies_the_published_output_schema() -> None:
 
     schema = json.loads((resources.files("runtime.wire") / "schemas" / "llama-3.2-1b-instruct.json").read_text("utf-8"))
     assert list(Draft202012Validator(schema["output"]).iter_errors(whole(EVENTS))) == []
+
+
+COUNTS = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+
+
+def test_in_parity_an_answer_has_what_is_published() -> None:
+    assert whole(EVENTS, parity=True) == {"response": "Hi Zoë\n", "tool_calls": [], "usage": COUNTS}
+
+
+def test_in_parity_a_stream_has_what_is_published() -> None:
+    texts = [{"response": "Hi"}, {"response": " Zoë"}, {"response": "\n"}]
+    assert streamed(EVENTS, parity=True) == [*texts, {"response": "", "usage": COUNTS}]
+
+
+@pytest.mark.parametrize("parity", [False, True], ids=["lenient", "parity"])
+def test_every_event_of_a_stream_has_text_and_no_tool_calls(parity: bool) -> None:
+    shown = streamed(EVENTS, parity)
+    assert [type(event["response"]) for event in shown] == [str] * len(shown)
+    assert all("tool_calls" not in event for event in shown)
 
 
 @pytest.mark.parametrize("error", [TimedOut("late"), EngineError("broken")])

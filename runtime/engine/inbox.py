@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runtime.engine.sequence import Sequence
+    from runtime.values import Request
 
 
 class Inbox:
-    """Holds at most `room` requests that have not ended.
+    """Holds the requests that have not ended: at most `slots` that may run, and `queue` that wait.
 
     `abort` is called with True to end the batch that is being decoded, when nobody wants it any more, and with False
     before the next.
     """
 
-    def __init__(self, room: int, abort: Callable[[bool], None]) -> None:
-        self._room, self._abort = room, abort
+    def __init__(self, slots: int, queue: int, abort: Callable[[bool], None]) -> None:
+        self._slots, self._queue, self._abort = slots, queue, abort
         # Reentrant, since the garbage collector may drop a stream, which cancels it, in the middle of anything here.
         self._lock = threading.Condition(threading.RLock())
         self._open: dict[str, Sequence] = {}
@@ -33,23 +34,24 @@ class Inbox:
 
     # -- for callers, on any thread --------------------------------------------------------------------------------
 
-    def check(self, request_id: str) -> None:
+    def check(self, request: Request) -> None:
         """Raise `EngineClosed`, `QueueFull`, or `InvalidRequest` for an id that is in use."""
         with self._lock:
             if self._closing:
                 raise EngineClosed("The engine is closed.")
-            if request_id in self._open:
-                raise InvalidRequest(f"There is a request {request_id!r} already.")
-            if len(self._open) >= self._room:
+            if request.id in self._open:
+                raise InvalidRequest(f"There is a request {request.id!r} already.")
+            room = self._slots + (0 if request.reject_if_busy else self._queue)
+            if len(self._open) >= room:
                 raise QueueFull(
-                    f"{len(self._open)} requests are running or waiting, and there is room for {self._room}.",
+                    f"{len(self._open)} requests are running or waiting, and there is room for {room}.",
                     "Try again in a moment.",
                 )
 
     def put(self, sequence: Sequence) -> None:
         """Hand a request to the engine; raises as `check` does."""
         with self._lock:
-            self.check(sequence.request.id)
+            self.check(sequence.request)
             self._open[sequence.request.id] = sequence
             self._arrived.append(sequence)
             self._lock.notify()

@@ -71,7 +71,7 @@ class LocalEngine:
         batch = self._context.batch.capacity
         self._scheduler = Scheduler(slots=config.slots, cells=self._context.n_ctx, batch=batch)
         self._adapter: str | None = None  # the one set in llama.cpp
-        self._inbox = Inbox(config.slots + config.queue, self._context.abort)
+        self._inbox = Inbox(config.slots, config.queue, self._context.abort)
         self._thread = threading.Thread(target=self._run, name="llamalet-engine", daemon=True)
         self._thread.start()
 
@@ -87,7 +87,7 @@ class LocalEngine:
     # -- called from any thread ------------------------------------------------------------------------------------
 
     def submit(self, request: Request, emit: Emit) -> None:
-        self._inbox.check(request.id)  # before tokenizing, which costs time
+        self._inbox.check(request)  # before tokenizing, which costs time
         self._check(request)
         tokens = self._tokenize(request)
         sequence = Sequence(request, tokens, emit, Times(submitted=self._clock()))

@@ -1,20 +1,18 @@
-"""The command line. Answers and data go to stdout, everything else to stderr; exit codes come from the error tree."""
+"""`llamalet run` and `chat`: ask a model."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
-import logging
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import __version__, catalog, settings, store
-from runtime.errors import Cancelled, ContextTooLong, InvalidRequest, LlamaletError, NotServed
+from runtime import store
+from runtime.cli.scene import complain, files, load_line, scene
+from runtime.errors import ContextTooLong, InvalidRequest, NotServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,49 +27,6 @@ Examples:
   llamalet chat 3b --system "You are a patient teacher."
   llamalet list
 """
-
-
-@dataclass
-class Scene:
-    """What commands find around them. options: more of them for `Runtime`. interactive: somebody can be asked."""
-
-    options: dict[str, Any] = field(default_factory=dict)
-    interactive: bool = field(default_factory=lambda: sys.stdin.isatty())
-
-
-class Commands(click.Group):
-    """Commands whose errors become a message on stderr and the exit code of their class."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except LlamaletError as error:
-            _complain(error)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            ctx.exit(Cancelled.exit_code)
-
-
-def _complain(error: LlamaletError) -> None:
-    start = "\r\x1b[K" if sys.stderr.isatty() else ""  # in place of a line that told of loading
-    click.echo(f"{start}llamalet: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
-
-
-@click.group(cls=Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="llamalet")
-@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice, with llama.cpp's own log.")
-@click.pass_context
-def main(ctx: click.Context, verbose: int) -> None:
-    """Cloudflare Workers AI on your own machine: Llama 3.1 and 3.2 through llama.cpp."""
-    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
-    for stream, encoding in ((sys.stdin, "utf-8-sig"), (sys.stdout, "utf-8")):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():  # whatever the system's own encoding
-            stream.reconfigure(encoding=encoding, errors="strict")
-    scene = ctx.ensure_object(Scene)
-    if verbose:
-        scene.options["log"] = "info" if verbose == 1 else "debug"
-
 
 _PENALTY = click.FloatRange(0, 2)
 # Of `run` and `chat`: options of the request, with the bounds of the published schema, and settings.
@@ -98,7 +53,7 @@ def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(OPTIONS), command)
 
 
-@main.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES)
 @click.argument("model")
 @click.argument("prompt", required=False)
 @click.option("--system", help="What the model is told before the prompt.")
@@ -126,7 +81,7 @@ def run(
 def _prompt(argument: str | None, raw: bool) -> str:
     """The prompt given as argument, or else standard input."""
     if argument in (None, "-"):
-        if _scene().interactive:
+        if scene().interactive:
             click.echo("Type the prompt, then Ctrl-D at the start of a line (on Windows Ctrl-Z and Enter).", err=True)
         argument = _read(sys.stdin.read)
     if not argument or not (raw or argument.strip()):
@@ -142,7 +97,7 @@ def _read(source: Callable[[], str]) -> str:
         raise InvalidRequest(f"Standard input is not UTF-8: {found}.", "Convert it first.") from None
 
 
-@main.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES)
 @click.argument("model")
 @click.option("--system", help="What the model is told before the conversation.")
 @sampling_options
@@ -162,7 +117,7 @@ def chat(model: str, system: str | None, **options: Any) -> None:
 
 def _ask() -> str:
     """The next question; "" at the end."""
-    if _scene().interactive:
+    if scene().interactive:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - gives input() its line editing
         click.echo("> ", err=True, nl=False)
@@ -180,9 +135,9 @@ def _answer(
         try:
             return str(_show(ai, model, {**body, "messages": head + turns}, stoppable=True)["response"])
         except (ContextTooLong, NotServed) as error:
-            if not _scene().interactive:
+            if not scene().interactive:
                 raise
-            _complain(error)
+            complain(error)
             if not (isinstance(error, ContextTooLong) and len(turns) > 1 and _may_drop()):
                 return None
             del turns[:2]
@@ -231,70 +186,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _runtime(model: str, options: dict[str, Any]) -> Iterator[Runtime]:
     from runtime import Runtime
 
-    overrides = _scene().options | {key: options[key] for key in SETTINGS}
-    with Runtime(on_load=_load_line if sys.stderr.isatty() else None, files=_files(model), **overrides) as ai:
+    overrides = scene().options | {key: options[key] for key in SETTINGS}
+    with Runtime(on_load=load_line if sys.stderr.isatty() else None, files=files(model), **overrides) as ai:
         choice = ai.catalog.find(model)
         store.locate(choice.spec, choice.quant)  # before anybody writes a long question
         yield ai
-
-
-def _scene() -> Scene:
-    return click.get_current_context().find_object(Scene) or Scene()
-
-
-def _files(model: str) -> list[str]:
-    return [model] if model.lower().endswith(".gguf") else []
-
-
-def _load_line(done: float) -> None:
-    """One line on a terminal, which goes away when the model is there."""
-    click.echo("\r\x1b[K" if done >= 1 else f"\rloading {done:4.0%}", err=True, nl=False)
-
-
-@main.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--models", type=click.Path(), help="A TOML file with models of your own.")
-def list_models(as_json: bool, models: str | None) -> None:
-    """List the models: their names, and what of them is on this machine."""
-    rows = [_row(spec) for spec in catalog.load(settings.load({"models": models}).models).models]
-    if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    for row in rows:
-        click.echo(f"{row['id']:<36} {', '.join(row['aliases']):<36} {', '.join(row['here']) or 'not on this machine'}")
-
-
-@main.command()
-@click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--models", type=click.Path(), help="A TOML file with models of your own.")
-def info(model: str, as_json: bool, models: str | None) -> None:
-    """Say what is known of MODEL, or of a .gguf file: its files, context, memory and licence."""
-    known = catalog.load(settings.load({"models": models}).models)
-    spec = known.with_files(_files(model)).find(model).spec
-    if _files(model):
-        store.locate(spec)  # else a file that is not there would look like a model
-    row = _row(spec) | {
-        "context_window": spec.context_window,
-        "kv_bytes_per_token": spec.kv_bytes_per_token,
-        "chat_format": spec.family,
-        "repository": spec.repo,
-        "revision": spec.repo and spec.revision,
-        "licence": spec.licence,
-        "notice": spec.notice,
-        "adapters": [adapter.name for adapter in spec.adapters],
-        "quants": {quant.name: {"file": quant.file, "bytes": quant.size} for quant in spec.quants},
-    }
-    if as_json:
-        click.echo(json.dumps(row, ensure_ascii=False))
-        return
-    quants = row.pop("quants")
-    for key in [key for key in row if row[key]]:
-        click.echo(f"{key.replace('_', ' '):<20} {', '.join(row[key]) if isinstance(row[key], list) else row[key]}")
-    for name, quant in quants.items():
-        size = f"{quant['bytes'] / 1e9:.2f} GB" if quant["bytes"] else ""
-        click.echo(f"  {name:<8} {size:>8}  {quant['file']}")
-
-
-def _row(spec: catalog.ModelSpec) -> dict[str, Any]:
-    return {"id": spec.id, "aliases": list(spec.aliases), "here": [quant.name for quant in store.available(spec)]}

@@ -1,0 +1,76 @@
+"""`llamalet serve`: the HTTP server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtime.cli.scene import files, scene
+from runtime.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from runtime.aio import AsyncRuntime
+
+EXAMPLES = """\b
+Examples:
+  llamalet serve
+  llamalet serve --model 1b --slots 8 --keep-alive -1
+  llamalet serve --host 0.0.0.0 --token-file /etc/llamalet/token
+"""
+
+# As flags; `token` is none, since a command line is shown to every user of the machine.
+FLAGS = [name for name in SETTINGS if name not in ("token", "log", "parity")]
+
+
+def _setting_options(command: Any) -> Any:
+    """A flag for each setting, checked where all settings are."""
+    for name in reversed(FLAGS):
+        row = SETTINGS[name]
+        default = "" if row.default in (None, ()) else f" [default: {row.default}]"
+        command = click.option("--" + name.replace("_", "-"), metavar="VALUE", help=row.help + default)(command)
+    return command
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--model", metavar="NAME", help="Load this one at the start: a name from `llamalet list`, or a file.")
+@click.option("--parity", is_flag=True, default=None, help=SETTINGS["parity"].help)
+@_setting_options
+def serve(model: str | None, **options: Any) -> None:
+    """Answer over HTTP as Cloudflare Workers AI does, until Ctrl-C or SIGTERM."""
+    from runtime.aio import AsyncRuntime
+    from runtime.server import listen
+
+    ai = AsyncRuntime(files=files(model or ""), **scene().options | options)
+    name = _asked_for(ai, model)
+    sockets = listen.open_sockets(ai.settings)
+    _say(f"listening on {listen.url(sockets)} ({_who(ai)})")
+    _say(f"loading {name}" if model else "no model is loaded; each is on its first use")
+    _say("try: " + _curl(listen.url(sockets), name, needs_token=_has_token(ai)))
+    listen.serve(ai, sockets, model=model, loaded=lambda: _say(f"loaded {name}"))
+
+
+def _asked_for(ai: AsyncRuntime, model: str | None) -> str:
+    """The name by which clients ask for the model, or for the first of the catalogue. Raises `UnknownModel`."""
+    spec = ai.catalog.find(model).spec if model else ai.catalog.models[0]
+    return spec.aliases[0] if spec.path and spec.aliases else spec.id
+
+
+def _who(ai: AsyncRuntime) -> str:
+    return "a token is needed" if _has_token(ai) else "from this machine only, no token needed"
+
+
+def _has_token(ai: AsyncRuntime) -> bool:
+    return bool(ai.settings.token_file or ai.settings.token)
+
+
+def _curl(url: str, name: str, *, needs_token: bool) -> str:
+    """A line to try, for a shell."""
+    token = ' -H "Authorization: Bearer $TOKEN"' if needs_token else ""
+    body = json.dumps({"prompt": "Why is the sky blue?"})
+    return f"curl {url}/ai/run/{name.removeprefix('./')}{token} -d '{body}'"
+
+
+def _say(line: str) -> None:
+    click.echo(f"llamalet: {line}", err=True)

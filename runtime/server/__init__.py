@@ -1,0 +1,1 @@
+"""The HTTP server: Cloudflare's API in front of an `AsyncRuntime`."""

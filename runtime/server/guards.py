@@ -1,0 +1,185 @@
+"""Who may come in, and how much they may send.
+
+A server on loopback is in reach of every page in the user's browser. A page can send it simple requests without
+asking, and by rebinding a name of its own to 127.0.0.1 it could read the answers too. So the Host header must name this
+machine, and a request that comes from a page, which its Origin header tells, is refused unless that page is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runtime.errors import (
+    BadHeader,
+    ConfigError,
+    Forbidden,
+    LlamaletError,
+    NoToken,
+    TimedOut,
+    TooLarge,
+    WrongToken,
+)
+from runtime.server.replies import refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from runtime.settings import Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+OPEN = ("/healthz", "/readyz")  # say nothing that needs a token
+MAX_BODY = 1024 * 1024  # bytes: far more text than any context holds
+DISCARDED = 16 * MAX_BODY  # read and thrown away, so that the client is through with sending and reads why
+BODY_SECONDS = 30.0
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
+_TOKEN = re.compile(r"[\x21-\x7e]{16,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is asked of whoever comes in. hosts: names in lower case, besides those of loopback. origins: of pages that
+    may call. token: None asks for none."""
+
+    token: bytes | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Access:
+        """Raises `ConfigError` for a token that cannot be used."""
+        return cls(_token(settings), settings.hosts, settings.origins)
+
+
+class Guard:
+    """ASGI middleware that lets in only what `access` allows, before a byte of the body is read."""
+
+    def __init__(self, app: ASGIApp, access: Access, *, parity: bool = False) -> None:
+        self._app, self._access, self._parity = app, access, parity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                check(scope, self._access)
+            except LlamaletError as error:
+                refused = refusal(scope, error, parity=self._parity)
+                if _has_two_lengths(scope):  # so where the next request begins is anybody's guess
+                    refused.headers["connection"] = "close"
+                await refused(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def check(scope: Scope, access: Access) -> None:
+    """Raises `Forbidden`, `BadHeader`, `NoToken` or `WrongToken`."""
+    if _has_two_lengths(scope):
+        raise BadHeader("Invalid request headers", "Content-Length and Transfer-Encoding exclude each other.")
+    _check_host(scope, access)
+    origin = _header(scope, b"origin")
+    if origin is not None and origin.lower() not in access.origins:
+        raise Forbidden(
+            "Unauthorized to access requested resource", f"The page {origin[:80]!r} is not in the setting `origins`."
+        )
+    if access.token is not None and scope["path"] not in OPEN:
+        given = _given_token(scope)
+        if given is None:
+            raise NoToken("Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+        if not hmac.compare_digest(given, access.token):
+            raise WrongToken("Authentication error")
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises `TooLarge` for one over MAX_BODY, `TimedOut` for one that takes too long."""
+    body, size = bytearray(), _content_length(request)
+    too_large = TooLarge(f"Request is too large: the body has more than {MAX_BODY} bytes.", "Shorten the prompt.")
+    if size > DISCARDED or (size > MAX_BODY and "expect" in request.headers):  # which waits for leave to send
+        raise too_large
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= MAX_BODY:
+                    body += chunk
+                elif size > DISCARDED:
+                    break
+    except TimeoutError:
+        raise TimedOut(f"Request timeout: the body did not come within {BODY_SECONDS:g} seconds.") from None
+    if size > MAX_BODY:
+        raise too_large
+    return bytes(body)
+
+
+def _content_length(request: Request) -> int:
+    """What the client announces; 0 if nothing."""
+    return int(request.headers.get("content-length", 0))  # digits, as the HTTP parser has seen to
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    """Whether a proxy before us could have read another body than we do, and smuggled a request in its place."""
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
+
+
+def _check_host(scope: Scope, access: Access) -> None:
+    """The name must be one of this machine: else a page could have made it one for itself."""
+    host = _header(scope, b"host") or ""
+    found = _HOST.fullmatch(host.lower())
+    if not found:
+        raise BadHeader("Invalid request headers", "There must be one Host header, with a name and perhaps a port.")
+    here = (scope.get("server") or ("",))[0]  # the address that the client has reached, which no page can rebind
+    names = (*LOOPBACK, *access.hosts, f"[{here}]" if ":" in here else here)
+    if found[1] not in names:
+        raise Forbidden(
+            "Unauthorized to access requested resource", f"The host {host[:80]!r} is not in the setting `hosts`."
+        )
+
+
+def _given_token(scope: Scope) -> bytes | None:
+    """The token as any of Cloudflare's clients sends it."""
+    bearer = _header(scope, b"authorization")
+    if bearer is not None:
+        scheme, _, token = bearer.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise BadHeader("Invalid request headers", "Invalid format for Authorization header")
+        return token.strip().encode("latin-1")
+    key = _header(scope, b"x-auth-key") or _header(scope, b"x-auth-user-service-key")
+    return None if key is None else key.encode("latin-1")
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    """The value of a header that may be there once."""
+    values = [value for key, value in scope["headers"] if key == name]
+    if len(values) > 1:
+        raise BadHeader("Invalid request headers", f"There are {len(values)} {name.decode()} headers.")
+    return values[0].decode("latin-1") if values else None
+
+
+def _token(settings: Settings) -> bytes | None:
+    if settings.token_file and settings.token:
+        raise ConfigError("Both token and token_file are set.", "Set one of them.")
+    origin = settings.origin("token_file" if settings.token_file else "token")
+    token = _read(settings.token_file, origin) if settings.token_file else settings.token
+    if token is None:
+        return None
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            f"{origin}: the token is not accepted; it takes 16 to 512 printable ASCII characters without a space.",
+            'One is made by: python -c "import secrets; print(secrets.token_urlsafe())"',
+        )
+    return token.encode()
+
+
+def _read(path: Path, origin: str) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as wrong:
+        raise ConfigError(f"{origin}: the token file {path} cannot be read: {wrong.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{origin}: the token file {path} cannot be read: it is not UTF-8.") from None
