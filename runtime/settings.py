@@ -59,7 +59,7 @@ TIMEOUT = Kind(
     _seconds,
 )
 PATH = file_path("the path of a TOML file")
-TOKEN = text("a token", r"[\s\S]*")  # checked where it is used: a complaint from here would show it
+TOKEN: Kind[str] = Kind("a token", lambda value: True, str)  # checked where it is used: a complaint here would show it
 
 
 def _setting(kind: Kind[T], default: T, help: str, *, secret: bool = False) -> T:  # noqa: A002 - its usual name
@@ -238,8 +238,8 @@ def _named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
 def _from_file(path: Path) -> dict[str, _Given]:
     root = tomlfile.read(path)
     values = root.read({name: tomlfile.Key(setting.kind) for name, setting in SETTINGS.items()})
-    if "models" in values:
-        values["models"] = path.parent / values["models"]
+    for name in values.keys() & {"models", "token_file"}:
+        values[name] = path.parent / values[name]
     return {name: _Given(value, f"{path} line {root.line(name)}") for name, value in values.items()}
 
 

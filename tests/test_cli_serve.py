@@ -21,7 +21,7 @@ from tests.rawgguf import model_bytes
 from tests.test_cli_process import environment, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from runtime.aio import AsyncRuntime
@@ -117,7 +117,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     """Put in the place of the server, which would go on for ever."""
     found = Served()
 
-    def serve(ai: AsyncRuntime, sockets: list[socket.socket], *, model: str | None, loaded: object) -> None:
+    def serve(
+        ai: AsyncRuntime,
+        sockets: list[socket.socket],
+        *,
+        started: Callable[[], None],
+        model: str | None,
+        loaded: object,
+    ) -> None:
+        started()
         found.settings, found.model = ai.settings, model
         for one in sockets:
             one.close()

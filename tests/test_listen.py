@@ -16,6 +16,8 @@ from runtime import AsyncRuntime, settings
 from runtime.errors import ConfigError, EngineClosed, EngineError
 from runtime.server import listen
 from tests.fake_engine import FakeEngine, FakeEngines
+from tests.gate import comes_true
+from tests.servers import read_all, request, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -235,3 +237,17 @@ def test_a_signal_is_handled_afterwards_as_before(model: str, opened: Opener) ->
     ai = AsyncRuntime(files=[model], make_engine=FakeEngines())
     listen.serve(ai, opened("127.0.0.1"), model=model, loaded=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /ai/run/tiny HTTP/1.1\r\nHost: local"], ids=["nothing", "half"])
+def test_a_connection_whose_head_does_not_come_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(listen, "HEAD_SECONDS", 0.05)
+    with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
+        client.sendall(sent)
+        assert read_all(client) == b""
+
+
+def test_the_clock_of_a_head_stops_when_it_has_come() -> None:
+    with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
+        client.sendall(request(path="/ai/run/nothing")[:-3])
+        assert comes_true(lambda: [one._late for one in running.server.server_state.connections] == [None])  # type: ignore[union-attr]

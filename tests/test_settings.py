@@ -156,6 +156,12 @@ def test_a_models_path_in_the_file_is_relative_to_it(tmp_path: Path) -> None:
     assert settings.load(env={}, folder=tmp_path).models == tmp_path / "sub" / "m.toml"
 
 
+def test_a_token_files_path_in_the_file_is_relative_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('token_file = "token"', "utf-8")
+    assert settings.load(env={}, file=file).token_file == tmp_path / "token"
+
+
 def test_a_models_path_may_begin_with_the_home_folder(tmp_path: Path) -> None:
     assert from_arguments(tmp_path, models=Path("~/m.toml")).models == Path.home() / "m.toml"
 
@@ -216,6 +222,7 @@ def test_a_servers_setting_is_read_from_its_variable(tmp_path: Path, name: str, 
         ("hosts = ['Box.lan', 'box']", "hosts", ("box.lan", "box")),
         ("origins = []", "origins", ()),
         ("token = 'abc'", "token", "abc"),
+        ("token = 1234567890123456", "token", "1234567890123456"),
     ],
 )
 def test_a_servers_setting_is_read_from_the_file(tmp_path: Path, content: str, name: str, value: object) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -45,10 +47,14 @@ def serve(model: str | None, **options: Any) -> None:
     ai = AsyncRuntime(files=files(model or ""), **scene().options | options)
     name = _asked_for(ai, model)
     sockets = listen.open_sockets(ai.settings)
-    _say(f"listening on {listen.url(sockets)} ({_who(ai)})")
-    _say(f"loading {name}" if model else "no model is loaded; each is on its first use")
-    _say("try: " + _curl(listen.url(sockets), name, needs_token=_has_token(ai)))
-    listen.serve(ai, sockets, model=model, loaded=lambda: _say(f"loaded {name}"))
+    url = listen.url(sockets)
+
+    def announce() -> None:
+        _say(f"listening on {url} ({_who(ai)})")
+        _say(f"loading {name}" if model else "no model is loaded; each is on its first use")
+        _say("try: " + _curl(url, name, needs_token=_has_token(ai)))
+
+    listen.serve(ai, sockets, started=announce, model=model, loaded=lambda: _say(f"loaded {name}"))
 
 
 def _asked_for(ai: AsyncRuntime, model: str | None) -> str:
@@ -69,7 +75,8 @@ def _curl(url: str, name: str, *, needs_token: bool) -> str:
     """A line to try, for a shell."""
     token = ' -H "Authorization: Bearer $TOKEN"' if needs_token else ""
     body = json.dumps({"prompt": "Why is the sky blue?"})
-    return f"curl {url}/ai/run/{name.removeprefix('./')}{token} -d '{body}'"
+    address = shlex.quote(f"{url}/ai/run/" + quote(name, safe="/@:"))
+    return f"curl {address}{token} -d '{body}'"
 
 
 def _say(line: str) -> None:

@@ -46,12 +46,9 @@ def application(
     access = Access.of(ai.settings)
     middleware = [Middleware(Guard, access, parity=ai.settings.parity)]
     if access.origins:
-        middleware.insert(
-            0,
-            Middleware(
-                CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
-            ),
-        )
+        shown = ("cf-ai-req-id", "retry-after")
+        allowed: dict[str, Any] = {"allow_methods": ("GET", "POST"), "allow_headers": ("*",), "expose_headers": shown}
+        middleware.insert(0, Middleware(CORSMiddleware, allow_origins=access.origins, **allowed))
     app = Starlette(
         routes=[
             Route(f"/client/v4/accounts/{{account_id}}{RUN}", run, methods=["POST"]),

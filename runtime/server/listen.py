@@ -10,6 +10,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -30,6 +31,7 @@ DRAIN = 30.0  # seconds that answers may take to their end after SIGTERM; system
 UNREAD = 5.0  # seconds that clients have to read that the engine was closed
 CONNECTIONS = 256  # at once; each holds a buffer or two, and few can be answered at a time
 HEAD_BYTES = 32 * 1024  # of a request's line and headers
+HEAD_SECONDS = 10.0  # that these may take to come
 KEEP_ALIVE = 5  # seconds that an idle connection stays open; uvicorn's own
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # no IPv6 on this machine, say
 
@@ -84,12 +86,14 @@ def serve(
     ai: AsyncRuntime,
     sockets: list[socket.socket],
     *,
+    started: Callable[[], None] = lambda: None,
     model: str | None = None,
     loaded: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer on these sockets until SIGTERM or Ctrl-C, then let what runs end within DRAIN seconds, and close `ai`.
 
-    model: loaded at the start; `loaded` is called when it is there. What loading raises ends the server, and is raised.
+    started: called as soon as signals are listened to. model: loaded at the start; `loaded` is called when it is there.
+    What loading raises ends the server, and is raised.
     """
     failures: list[Exception] = []
 
@@ -105,6 +109,7 @@ def serve(
     # all is closed, and nothing comes of that.
     before = signal.signal(signal.SIGTERM, server.handle_exit)
     try:
+        started()
         server.run(sockets)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -114,11 +119,35 @@ def serve(
 
 
 class Connection(H11Protocol):
-    """Its requests can end it at once, by `abort` in their state, whatever is still to be sent."""
+    """Closes when a request's head takes too long. Its requests can end it at once, by `abort` in their state, whatever
+    is still to be sent."""
+
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "abort": transport.abort}
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget_head()
+
+    def _expect_head(self) -> None:
+        """Have the clock run while a head has begun to come, and is not whole."""
+        if self.conn.their_state is not h11.IDLE:
+            self._forget_head()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _forget_head(self) -> None:
+        if self._late:
+            self._late.cancel()
+            self._late = None
 
 
 class Server(uvicorn.Server):
