@@ -24,6 +24,8 @@ RANKS = [
         "runtime.catalog",
         "runtime.gguf",
         "runtime.messages",
+        "runtime.tools",
+        "runtime.toolcalls",
         "runtime.prompt",
         "runtime.parse",
         "runtime.wire",
