@@ -42,12 +42,18 @@ def made(tool: Tool, arguments: Mapping[Any, Any]) -> ToolCall | None:
     """The call of `tool`. Arguments by position, which have their number as key, take the names in the schema."""
     properties = tool.parameters.get("properties")
     names = list(properties) if isinstance(properties, Mapping) else []
-    named = {key: value for key, value in arguments.items() if isinstance(key, str)}
-    placed = [(key, value) for key, value in arguments.items() if not isinstance(key, str)]
-    if any(key >= len(names) or names[key] in named for key, _ in placed):
-        return None
-    named = {**{names[key]: value for key, value in placed}, **named}
-    return ToolCall(tool.name, converted(named, tool.parameters))
+    first = arguments.get(0)
+    if len(arguments) == 1 and isinstance(first, dict) and (not names or first.keys() <= set(names)):
+        arguments = first  # f({"a": 1}), as in JavaScript
+    given: dict[str, Any] = {}
+    for key, value in arguments.items():
+        if isinstance(key, int) and key >= len(names):
+            return None
+        name = names[key] if isinstance(key, int) else key
+        if name in given:
+            return None
+        given[name] = value
+    return ToolCall(tool.name, converted(given, tool.parameters))
 
 
 def refuted(found: Mapping[str, Any], tools: Tools, key: str | None = None) -> bool:

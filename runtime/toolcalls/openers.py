@@ -18,7 +18,16 @@ TICKS = re.compile(r"`{1,3}")
 BLANKS = re.compile(r"\s+")
 LANGUAGE = re.compile(r"[\w+`-]+")
 # What begins nothing. Blanks are in it where more of it follows on their line.
-PROSE = re.compile(r"""(?:[^\s{\[<`]++|[^\S\n]++(?=[^\s{\[<`])|\{(?=[^\s"'])|\[(?=[^\s{\w])|<(?=[^|/f]|\|[^a-z]))++""")
+PROSE = re.compile(
+    r"""(?:
+        [^\s{\[<`]++
+        | [^\S\n]++(?=[^\s{\[<`])
+        | \{(?=[^\s"'])
+        | \[(?=[^\s{\w<`])
+        | <(?=[^|/f]|\|[^a-z])
+    )++""",
+    re.VERBOSE,
+)
 # An object that may be a call has a key; in prose, blanks behind a brace are few. "open" is one that is not whole.
 OBJECT = re.compile(r"""\{(?:\s{0,40}+["']|\s{41})""")
 OBJECT_OPEN = re.compile(r"\{\s*\Z")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
+from runtime.toolcalls.literal import Unfit, container
 from runtime.toolcalls.markers import Unmarked
 from runtime.values import ToolCall, ToolCallDelta
 
@@ -17,6 +19,7 @@ class Output:
         self.calls: list[ToolCall] = []
         self.streams = False  # a call has been begun that is not whole
         self._count = 0  # of calls begun
+        self._name = ""  # of the last
         self._text: list[str] = []
         self._unmarked = Unmarked()
         self._deltas: list[ToolCallDelta] = []
@@ -32,6 +35,12 @@ class Output:
             self.streams = True
         elif more:
             self._deltas.append(ToolCallDelta(self._count - 1, None, more))
+
+    def end_stream(self, arguments: str) -> None:
+        """The call that was begun gets no further. It is one if its arguments are whole."""
+        with contextlib.suppress(Unfit):
+            self.calls.append(ToolCall(self._name, container(arguments)))
+        self.streams = False
 
     def call(self, call: ToolCall) -> None:
         """A whole call. If it was streamed, its text has been given."""
@@ -50,5 +59,6 @@ class Output:
         return content + self._unmarked.finish(), deltas
 
     def _begin(self, name: str, arguments: str) -> None:
+        self._name = name
         self._deltas.append(ToolCallDelta(self._count, name, arguments))
         self._count += 1

@@ -105,7 +105,8 @@ class ToolCallParser:
     def _prose(self, text: str, at: int) -> int:
         end = end_of(PROSE, text, at)
         self._output.say(text[at:end])
-        self._state = self._lead
+        if end < len(text):
+            self._state = self._lead
         return end
 
     def _lead(self, text: str, at: int) -> int:
@@ -118,7 +119,9 @@ class ToolCallParser:
             return self._add(text, at, end)
         if char == "`":
             return self._ticks(text, at)
-        if char == "[" and not between.opens_list:
+        if char == "[":
+            if between.opens_list:  # a list of lists is none of calls
+                self._spill(prose=True)
             return self._add(text, at, at + 1)
         if between.after_call and char in SEPARATORS + CLOSERS + ('"' if between.in_function else ""):
             between.close(char)
@@ -151,6 +154,8 @@ class ToolCallParser:
         return end
 
     def _opener(self, text: str, at: int) -> int:
+        if text[at] != "<" and not self._may_call():
+            return self._begin_prose(text, at)
         opener = self._openers.at(text, at)
         if not opener and not self._over and self._openers.may_come(text, at):
             return self._wait(text, at)
@@ -159,18 +164,18 @@ class ToolCallParser:
             self._between.tag()
         elif opener == FUNCTION_END and self._between.in_function:
             self._between.close_function()
-        elif opener.startswith("<function=") or self._may_call(opener):
+        elif opener.startswith("<function=") or (opener.endswith("(") and self._may_call(opener)):
             self._held.append(opener)
             return self._begin(self._openers.unit(opener), end)
         elif opener not in MARKS:
             return self._begin_prose(text, at)
         return end
 
-    def _may_call(self, opener: str) -> bool:
+    def _may_call(self, opener: str = ".call(") -> bool:
         """Whether code that calls may stand here: not in a sentence. `.call(` is Meta's own, and may begin any line."""
         between = self._between
         free = not between.said or between.after_call or between.tagged or between.opens_list
-        return opener.endswith("(") and (free or (between.ends_line and opener.endswith(".call(")))
+        return free or (between.ends_line and opener.endswith(".call("))
 
     def _begin(self, unit: Unit, at: int) -> int:
         self._unit, self._state = unit, self._in_unit
@@ -207,7 +212,7 @@ class ToolCallParser:
         if unit.call:
             self._call(unit.call, in_function=isinstance(unit, FunctionCall) and unit.name is not None)
         elif self._output.streams:  # what has been given is not taken back
-            self._output.streams = False
+            self._output.end_stream(unit.arguments)
             self._drop()
         elif self._between.tagged and self._code_tool and not isinstance(unit, ObjectCall):
             self._begin_code()

@@ -14,6 +14,8 @@ from runtime.toolcalls.literal import Literal, end_of
 from runtime.toolcalls.objects import ARGUMENTS, KEYS, NAMES, Tools, call_of, made, name_in, refuted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runtime.values import Tool, ToolCall
 
 _BLANKS = re.compile(r"[ \t]*")
@@ -78,8 +80,8 @@ class ObjectCall(Unit):
             self.state = "broken"
         elif literal.state == "whole":
             self._done(None if self.refuted else call_of(literal.root, self._tools))
-        elif not self.refuted and literal.unread:
-            self.refuted = self._misnamed(literal.unread)
+        elif not self.refuted:
+            self.refuted = self._misnamed()
         return at
 
     def _shallow(self) -> int:
@@ -111,14 +113,17 @@ class ObjectCall(Unit):
             self._depth = self._literal.depth
             self._arguments.append("{")
 
-    def _misnamed(self, unread: str) -> bool:
-        """Whether the string that is being read begins no key, or no name, of a call."""
+    def _misnamed(self) -> bool:
+        """Whether a string that is being read where a key, or the name, of a call must stand begins none."""
         literal = self._literal
-        if literal.depth != 1:
+        if literal.depth == 1 and literal.key is None and name_in(literal.root) is None:
+            known: Iterable[str] = KEYS
+        elif literal.depth == 1 and literal.key in NAMES:
+            known = self._tools
+        else:
             return False
-        if literal.key is None:
-            return name_in(literal.root) is None and not any(key.startswith(unread) for key in KEYS)
-        return literal.key in NAMES and not any(name.startswith(unread) for name in self._tools)
+        unread = literal.unread
+        return "\\" not in unread and not any(one.startswith(unread) for one in known)  # an escape may say anything
 
 
 class FunctionCall(Unit):
