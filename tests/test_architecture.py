@@ -26,6 +26,7 @@ RANKS = [
         "runtime.messages",
         "runtime.tools",
         "runtime.toolcalls",
+        "runtime.toolstyles",
         "runtime.prompt",
         "runtime.parse",
         "runtime.wire",
