@@ -272,6 +272,8 @@ RAW_CODE = [
         ("code_interpreter", {"code": "print(1)"}),
         ("code_interpreter", {"code": "print(2)"}),
     ),
+    calls("<|python_tag|>```python\nprint(1)\n```<|eom_id|>", ("code_interpreter", {"code": "print(1)"})),
+    calls("<|python_tag|>```\nprint(1)", ("code_interpreter", {"code": "print(1)"})),
     calls(f"<|python_tag|>{ROME}", rome),
     ("I compute.<|python_tag|>2 + 2", "I compute.", [("code_interpreter", {"code": "2 + 2"})]),
     ("<|python_tag|><|eom_id|>", "", []),
@@ -353,6 +355,7 @@ BESIDE = [
     (f"{ROME}, then the rest.", ", then the rest.", [rome]),
     (f'Use {{x}} or {{"a": 1}}: {ROME}', 'Use {x} or {"a": 1}:', [rome]),
     (f"It's {{'it's' here}} {ROME}", "It's {'it's' here}", [rome]),
+    (f'```json\n{{"a": 1}}\n```\n{ROME}', '```json\n{"a": 1}\n```', [rome]),
     (f"```python\nprint(1)\n```\n{ROME}", "```python\nprint(1)\n```", [rome]),
 ]
 

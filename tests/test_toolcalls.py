@@ -236,12 +236,12 @@ def test_pinned_arguments_that_are_whole_make_a_call_although_its_end_is_missing
     ("text", "begun"),
     [
         ('Look: {"name": "weather", "parameters": ', None),
-        ('Look: {"name": "weather", "parameters": {', ("weather", "{")),
-        ('{"name": "weather", "parameters": {"ci', ("weather", '{"ci')),
-        ('{"name": "weather", "parameters": {"city": {}}', ("weather", '{"city": {}}')),
-        ('{"type": "function", "function": {"name": "now", "arguments": {', ("now", "{")),
+        ('Look: {"name": "weather", "parameters": {', ("weather", "{", "}")),
+        ('{"name": "weather", "parameters": {"ci', ("weather", '{"ci', "}")),
+        ('{"name": "weather", "parameters": {"city": {}}', ("weather", '{"city": {}}', "}")),
+        ('{"type": "function", "function": {"name": "now", "arguments": {', ("now", "{", "}}")),
         ("<function=now>", None),
-        ("<function=now>{", ("now", "{")),
+        ("<function=now>{", ("now", "{", "</function>")),
         ('{"name": "nope", "parameters": {', None),
         ('{"name": "Alice", "age": {', None),
         ('{"parameters": {', None),
@@ -251,7 +251,7 @@ def test_pinned_arguments_that_are_whole_make_a_call_although_its_end_is_missing
         (ROME, None),
     ],
 )
-def test_the_parser_says_whose_arguments_have_begun(text: str, begun: tuple[str, str] | None) -> None:
+def test_the_parser_says_whose_arguments_have_begun(text: str, begun: tuple[str, str, str] | None) -> None:
     parser = ToolCallParser(TOOLS)
     for char in text:
         parser.feed(char)

@@ -6,6 +6,7 @@ of its names, with the text as its `code`, or as its only property.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from runtime.toolcalls.markers import ENDS, TAG
@@ -13,6 +14,8 @@ from runtime.values import Tool, ToolCall
 
 NAMES = ("code_interpreter", "python", "ipython")
 STOPS = (*ENDS, TAG)
+
+_FENCED = re.compile(r"```\w*\n(.*?)(?:\n```)?", re.DOTALL)
 
 
 def code_tool(tools: Mapping[str, Tool]) -> Tool | None:
@@ -24,4 +27,5 @@ def run(tool: Tool, code: str) -> ToolCall:
     """The call of `tool` that runs `code`."""
     properties = tool.parameters.get("properties")
     names = list(properties) if isinstance(properties, Mapping) else []
-    return ToolCall(tool.name, {names[0] if len(names) == 1 else "code": code.strip()})
+    fenced = _FENCED.fullmatch(code.strip())
+    return ToolCall(tool.name, {names[0] if len(names) == 1 else "code": fenced[1] if fenced else code.strip()})

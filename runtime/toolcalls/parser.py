@@ -23,7 +23,7 @@ from runtime.toolcalls.literal import end_of
 from runtime.toolcalls.markers import TAG
 from runtime.toolcalls.openers import BLANKS, FENCE, LANGUAGE, MARKS, OBJECT, OBJECT_OPEN, PROSE, TICKS, Openers
 from runtime.toolcalls.output import Given, Output
-from runtime.toolcalls.units import FUNCTION_END, FunctionCall, ObjectCall, Unit
+from runtime.toolcalls.units import FUNCTION_END, Begun, FunctionCall, ObjectCall, Unit
 from runtime.tools import declared
 
 if TYPE_CHECKING:
@@ -65,13 +65,12 @@ class ToolCallParser:
         return self._output.calls
 
     @property
-    def begun(self) -> tuple[str, str] | None:
-        """The declared tool whose call is being read, and the text of its arguments so far: here a grammar can begin.
+    def begun(self) -> Begun | None:
+        """The call that is being read, once its arguments have begun: here a grammar can take over.
 
-        None while no arguments have begun, and where they are no JSON object or stand before the name.
+        None where they are no JSON object, and where they stand before the name.
         """
-        unit = self._unit
-        return (unit.name, unit.arguments) if self._state == self._in_unit and unit.name else None
+        return self._unit.begun if self._state == self._in_unit else None
 
     def feed(self, piece: str) -> Given:
         """The content and the deltas that `piece` makes certain."""

@@ -8,7 +8,7 @@ not be a call whatever comes; it is read to its end all the same, since what is 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.toolcalls.literal import Literal, end_of
 from runtime.toolcalls.objects import ARGUMENTS, KEYS, NAMES, Tools, call_of, made, name_in, refuted
@@ -23,11 +23,19 @@ _FUNCTION_HEAD = re.compile(r"[\s>]*")
 FUNCTION_END = "</function>"
 
 
+class Begun(NamedTuple):
+    """A call of the tool `name` whose arguments have begun: their text so far, and what ends the call behind them."""
+
+    name: str
+    arguments: str
+    closing: str
+
+
 class Unit:
     """What the three have in common.
 
-    `name`: of the tool whose arguments have begun, once they have. `arguments`: their text so far, while they stand in
-    a JSON object.
+    `name`: of the declared tool whose arguments have begun, if they are a JSON object; `closing`: what is to come
+    behind them.
     """
 
     def __init__(self) -> None:
@@ -35,12 +43,17 @@ class Unit:
         self.refuted = False
         self.call: ToolCall | None = None
         self.name: str | None = None
+        self.closing = ""
         self._arguments: list[str] = []
         self._seen = 0  # of the pieces
 
     @property
     def arguments(self) -> str:
         return "".join(self._arguments)
+
+    @property
+    def begun(self) -> Begun | None:
+        return Begun(self.name, self.arguments, self.closing) if self.name else None
 
     def more_arguments(self) -> str:
         """What has been added to `arguments` since this was last asked."""
@@ -111,6 +124,7 @@ class ObjectCall(Unit):
         if isinstance(arguments, dict) and isinstance(name, str) and name in self._tools:
             self.name = name
             self._depth = self._literal.depth
+            self.closing = "}" * (self._depth - 1)
             self._arguments.append("{")
 
     def _misnamed(self) -> bool:
@@ -141,7 +155,7 @@ class FunctionCall(Unit):
         if not self._close:
             at = end_of(_FUNCTION_HEAD, text, at)
         if at < len(text) and not self._close and text[at] == "{":
-            self.name = self._tool.name
+            self.name, self.closing = self._tool.name, FUNCTION_END
             self._literal = Literal()
             return self._read_arguments(self._literal, text, at)
         while at < len(text) and self.state == "open":
