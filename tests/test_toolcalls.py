@@ -91,6 +91,47 @@ def test_any_text_is_read_and_in_pieces_all_the_same(text: str, size: int, tools
     assert in_pieces(pieces, tools) == same(text, tools)
 
 
+KEYS = [
+    '"name"',
+    "'name'",
+    '"na\\u006de"',
+    '"function"',
+    '"tool"',
+    '"parameters"',
+    '"arguments"',
+    '"id"',
+    '"description"',
+    '"x"',
+]
+VALUES = [
+    '"now"',
+    '"\\u006eow"',
+    '"no"',
+    '"weather"',
+    '"x"',
+    "{}",
+    '{"a": 1}',
+    '{"name": "now"}',
+    "null",
+    '"{}"',
+    "[{}]",
+    '"',
+    "tru",
+]
+members = st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(": ".join), max_size=4).map(", ".join)
+objects = st.tuples(st.sampled_from(["{", "[{", "`{", "a {"]), members, st.sampled_from(["}", ",}", "", "} b"])).map(
+    "".join
+)
+
+
+@settings(deadline=None, max_examples=600)
+@given(objects, objects, st.integers(1, 5))
+def test_objects_with_any_members_are_read_in_pieces_all_the_same(one: str, other: str, size: int) -> None:
+    text = f"{one}; {other}"
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert in_pieces(pieces, TOOLS) == same(text, TOOLS)
+
+
 @settings(deadline=None, max_examples=600)
 @given(wild, st.sampled_from([TOOLS, CODE]))
 def test_content_never_holds_a_marker(text: str, tools: Any) -> None:

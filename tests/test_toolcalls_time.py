@@ -65,11 +65,16 @@ def steps(text: str, size: int) -> int:
     return count
 
 
-@pytest.mark.parametrize("part", HOSTILE)
+BEGINNINGS = [ROME, "```", "`", "[", "<|python_tag|>", "<function=now>", "weather(", '{"name": "now", "parameters": {']
+PAIRS = [("", part) for part in HOSTILE] + [(first, part) for first in BEGINNINGS for part in "{}[]() ;,`<\n\"'a"]
+
+
+@pytest.mark.parametrize(("beginning", "part"), PAIRS)
 @pytest.mark.parametrize("size", [1, 10**6])
-def test_twice_the_text_takes_at_most_twice_the_steps(part: str, size: int) -> None:
-    short = part * (1200 // len(part))
-    assert steps(short * 2, size) <= 2.2 * steps(short, size) + 200
+def test_the_steps_grow_no_faster_than_the_text(beginning: str, part: str, size: int) -> None:
+    count = (300 if beginning else 1200) // len(part)
+    short, long = (steps(beginning + part * times, size) for times in (count, 3 * count))
+    assert long <= 3.5 * short + 600
 
 
 @pytest.mark.parametrize("part", HOSTILE)

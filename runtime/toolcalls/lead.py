@@ -6,6 +6,7 @@ from runtime.toolcalls.openers import FENCE
 
 SEPARATORS = ";,"
 CLOSERS = "]}"  # the list's own, and one brace too many
+SIGNS = SEPARATORS + CLOSERS + '["'
 
 
 class Lead:
@@ -13,6 +14,9 @@ class Lead:
 
     said: prose came before. after_call: a call was the last that came. fence: what closes the code span or block that
     the last call stands in. in_function: the last call was in `<function=`, and has not been closed.
+
+    quote: the backticks that came, which open a quotation unless a call follows. takes_language: they are a fence, and
+    the name of a language may go on. opens_list: a bracket was the last but blanks. ends_line: new lines came.
     """
 
     def __init__(self) -> None:
@@ -20,35 +24,32 @@ class Lead:
         self.after_call = False
         self.fence = ""
         self.in_function = False
+        self._gap = ""  # the blanks before the first of the calls in a row
+        self._brackets = 0  # opened before a call, to be closed
+        self._clear()
+
+    def _clear(self) -> None:
+        self.quote = ""
+        self.takes_language = self.opens_list = self.ends_line = False
         self._pieces: list[str] = []
         self._tag: int | None = None  # how many pieces came before it
-        self._gap = ""  # the blanks before the first of the calls in a row
-        self._brackets = 0
 
     @property
     def tagged(self) -> bool:
         return self._tag is not None
 
-    @property
-    def quote(self) -> str:
-        """The backticks in here, which open a quotation unless a call follows."""
-        return next((piece for piece in self._pieces if piece.startswith("`")), "")
-
-    @property
-    def opens_list(self) -> bool:
-        return next((piece == "[" for piece in reversed(self._pieces) if not piece.isspace()), False)
-
-    @property
-    def takes_language(self) -> bool:
-        """The name of a language may follow: a fence is the last that came, but for that name's beginning."""
-        return self.quote == FENCE and not self._pieces[-1].isspace() and self._pieces[-1] != "["
-
-    @property
-    def ends_line(self) -> bool:
-        return any("\n" in piece for piece in self._pieces)
-
     def add(self, piece: str) -> None:
         self._pieces.append(piece)
+        if piece.isspace():
+            self.ends_line = self.ends_line or "\n" in piece
+            self.takes_language = False
+            return
+        self.opens_list = piece == "["
+        if piece[0] in SIGNS:
+            self.takes_language = False
+        elif not self.quote:  # else it is the language
+            self.quote = piece
+            self.takes_language = piece == FENCE
 
     def tag(self) -> None:
         self._tag = len(self._pieces)
@@ -82,8 +83,7 @@ class Lead:
         self._brackets += self._pieces.count("[")
         self.fence = self.quote or self.fence
         self.after_call, self.in_function = True, in_function
-        self._pieces.clear()
-        self._tag = None
+        self._clear()
 
     def spill(self, *, prose: bool) -> str:
         """No call follows: the text, to be said. Without `prose` what follows was meant as a call all the same.
@@ -99,8 +99,7 @@ class Lead:
             elif not text[:1].isspace():
                 text = self._gap + text
         self.said, self.after_call = True, False
-        self._pieces.clear()
-        self._tag = None
+        self._clear()
         return text
 
     def finish(self) -> str:

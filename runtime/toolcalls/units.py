@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BLANKS = re.compile(r"[ \t]*")
 _FUNCTION_HEAD = re.compile(r"[\s>]*")
 FUNCTION_END = "</function>"
+DEEPEST = 3  # level where arguments begin, in OpenAI's form
 
 
 class Begun(NamedTuple):
@@ -103,13 +104,13 @@ class ObjectCall(Unit):
             return 0
         if self._depth:
             return self._depth - 1
-        return 1 if self.name else 3  # OpenAI's form has its arguments at the third level
+        return 1 if self.name else DEEPEST
 
     def _judge(self) -> None:
         literal = self._literal
         if literal.depth < self._depth:
             self._depth = 0
-        if self.refuted or self.name or literal.state != "open":
+        if self.refuted or self.name or literal.state != "open" or literal.depth > DEEPEST:
             return
         if literal.depth == 1:
             self.refuted = refuted(literal.root, self._tools, literal.key)
@@ -128,14 +129,15 @@ class ObjectCall(Unit):
             self._arguments.append("{")
 
     def _misnamed(self) -> bool:
-        """Whether a string that is being read where a key, or the name, of a call must stand begins none."""
+        """Whether the first string that is being read where a key, or the name, of a call must stand begins none."""
         literal = self._literal
-        if literal.depth == 1 and literal.key is None and name_in(literal.root) is None:
-            known: Iterable[str] = KEYS
-        elif literal.depth == 1 and literal.key in NAMES:
-            known = self._tools
-        else:
+        if self.name or literal.depth != 1 or name_in(literal.root) is not None:
             return False
+        known: Iterable[str] = KEYS
+        if literal.key is not None:
+            if literal.key not in NAMES:
+                return False
+            known = self._tools
         unread = literal.unread
         return "\\" not in unread and not any(one.startswith(unread) for one in known)  # an escape may say anything
 
