@@ -18,7 +18,6 @@ NAMES = ("name", "function", "tool_name", "function_name", "tool")
 ARGUMENTS = ("parameters", "arguments")
 BESIDE = ("type", "id")  # what may stand before the name; behind it anything may
 KEYS = (*NAMES, *ARGUMENTS, *BESIDE)
-DESCRIPTION = "description"  # definitions have it, calls do not
 
 Tools = Mapping[str, Tool]
 
@@ -33,7 +32,7 @@ def call_of(found: Mapping[str, Any], tools: Tools) -> ToolCall | None:
     if tool is None or not given:
         return None
     arguments = _arguments(given[0])
-    if arguments is None or (arguments and arguments == tool.parameters):
+    if arguments is None or _defines(arguments, tool, described="description" in holder):
         return None
     return made(tool, arguments)
 
@@ -61,8 +60,6 @@ def refuted(found: Mapping[str, Any], tools: Tools, key: str | None = None) -> b
     if not found:
         return key is not None and key not in KEYS
     holder = holder_of(found)
-    if DESCRIPTION in holder or key == DESCRIPTION:
-        return True
     name = name_in(holder)
     if name is not None:
         return name not in tools
@@ -83,6 +80,13 @@ def name_in(holder: Mapping[str, Any]) -> Any:
         if key in holder:
             return holder[key] if isinstance(holder[key], str) else False
     return None
+
+
+def _defines(arguments: dict[str, Any], tool: Tool, *, described: bool) -> bool:
+    """Whether this is the tool's definition said again: its schema stands for the arguments."""
+    declared = tool.parameters.get("properties")
+    known = declared if isinstance(declared, Mapping) else {}
+    return (described and not arguments) or (arguments.get("type") == "object" and "type" not in known)
 
 
 def _arguments(value: Any) -> dict[str, Any] | None:
