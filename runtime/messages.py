@@ -9,8 +9,9 @@ Every error is an `InvalidRequest` that begins with the path of the value, as in
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from runtime.errors import InvalidRequest, Unsupported
@@ -33,7 +34,7 @@ def normalise(messages: Sequence[Mapping[str, Any] | Message]) -> tuple[Message,
         expected("messages", "an array of messages", messages)
     if not messages:
         raise InvalidRequest("messages: expected at least one message, found none.")
-    return tuple(_message(message, f"messages[{at}]") for at, message in enumerate(messages))
+    return tuple(_with_spoken_calls([_message(message, f"messages[{at}]") for at, message in enumerate(messages)]))
 
 
 def check_text(text: str, path: str) -> str:
@@ -161,6 +162,39 @@ def _calls(message: Mapping[str, Any], path: str) -> tuple[ToolCall, ...]:
     if message.get("function_call") is not None:  # OpenAI's form until 2023; clients that still send both say it twice
         return (_call(message["function_call"], f"{path}.function_call"),)
     return ()
+
+
+def _with_spoken_calls(messages: list[Message]) -> Iterator[Message]:
+    """Calls that stand in the content, as Workers AI's documentation and `@cloudflare/ai-utils` write the history.
+
+    The content is then `JSON.stringify(tool_call)`, and results follow. Without a result such JSON is an answer.
+    """
+    for message, following in zip(messages, [*messages[1:], None], strict=True):
+        calls: tuple[ToolCall, ...] = ()
+        if message.role == "assistant" and not message.tool_calls and following and following.role == "tool":
+            calls = _spoken_calls(message.content)
+        yield dataclasses.replace(message, content="", tool_calls=calls) if calls else message
+
+
+def _spoken_calls(content: str) -> tuple[ToolCall, ...]:
+    """The calls that are all of the content: one, or an array of them."""
+    if not content.lstrip().startswith(("{", "[")):
+        return ()
+    try:
+        found = json.loads(content)
+        return tuple(_call(_spoken(call), "content") for call in (found if isinstance(found, list) else [found]))
+    except (ValueError, RecursionError, InvalidRequest):
+        return ()
+
+
+def _spoken(call: Any) -> Any:
+    """The call with its arguments under that name. Raises `InvalidRequest` where there are none."""
+    inner = call.get("function") if isinstance(call, Mapping) else None
+    if isinstance(inner, Mapping):
+        return {**call, "function": _spoken(inner)}
+    if not isinstance(call, Mapping) or not {"arguments", "parameters"} & call.keys():
+        raise InvalidRequest("content: expected a tool call.")
+    return {"id": call.get("id"), "name": call.get("name"), "arguments": call.get("arguments", call.get("parameters"))}
 
 
 def _call(call: Any, path: str) -> ToolCall:

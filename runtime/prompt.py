@@ -9,34 +9,35 @@ typed by a user ends nothing. Plain text between two control tokens is always on
 The templates of the two families agree wherever this module goes: they differ in the date they take when none is given
 (we are always given one) and in built-in tools (which we do not offer).
 
-Where we leave the templates: several calls in one turn are written one after the other with "; " between them, the way
-the models themselves write them, where the templates raise; no content is "", where they print None.
+Where we leave the templates, since second turns must work and they raise, or lose something:
+
+- Several calls in one turn are written one after the other, the way the models themselves write them; their results
+  come in the order of the calls where ids say which is whose, since the format has no ids.
+- A history that begins with a call keeps it: the tools then stand in a turn of their own before it. The templates put
+  them in its place.
+- No content is "", where they print None. A call's own content is dropped, as they do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.messages import check_text, expected, is_array, json_text, normalise
-from runtime.values import FAMILIES, Message, Segment, ToolCall
+from runtime.toolstyles import STYLES, ToolStyle
+from runtime.values import FAMILIES, Message, Segment, Tool
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BEGIN = Segment("<|begin_of_text|>", special=True)
 HEADER_START = Segment("<|start_header_id|>", special=True)
 HEADER_END = Segment("<|end_header_id|>", special=True)
 END_OF_TURN = Segment("<|eot_id|>", special=True)
 
-# The two sentences run together in the published text: "value}.Do".
-TOOLS_INTRODUCTION = (
-    "Given the following functions, please respond with a JSON for a function call "
-    "with its proper arguments that best answers the given prompt.\n\n"
-    'Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.'
-    "Do not use variables.\n\n"
-)
+PLACES = ("user", "system")
 
 # Of our own, since strftime's names follow the locale of the process.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -45,37 +46,46 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 def segments(
     messages: Sequence[Mapping[str, Any] | Message],
     *,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: Sequence[Mapping[str, Any] | Tool] | None = None,
     family: str = "llama3.2",
     date: datetime.date | str,
+    tools_in: str = "user",
+    style: str = "json",
 ) -> tuple[Segment, ...]:
     """The prompt for `messages`, up to where the assistant's answer begins.
 
-    tools: function definitions, shown to the model as they are given, in the first turn after the system message; an
-        empty sequence is none.
+    tools: function definitions, shown to the model as they are given; an empty sequence is none.
     family: one of FAMILIES.
     date: what "Today Date" says; text is taken as it is.
+    tools_in: "user", the first turn after the system message, as the templates do unless they are told otherwise; or
+        "system", the system block.
+    style: one of `runtime.toolstyles`.
 
     Raises `InvalidRequest` for messages or tools that cannot be shown, and for tools without a turn to put them in;
-    `ConfigError` for an unknown family.
+    `ConfigError` for an unknown family, place or style.
     """
-    if family not in FAMILIES:
-        raise ConfigError(f"Unknown prompt family {family!r}.", f"The families are {' and '.join(FAMILIES)}.")
+    _check(family, FAMILIES, "prompt family", "families")
+    _check(tools_in, PLACES, "place for tools", "places")
+    _check(style, STYLES, "style of tools", "styles")
     today = check_text(date, "date") if isinstance(date, str) else date_string(date)
-    shown = _tools(tools)
+    if tools is not None and not is_array(tools):
+        expected("tools", "an array of tools", tools)
     system, turns = _split(normalise(messages))
-    return _joined(_prompt(system, turns, shown, today))
+    return _joined(_prompt(system, turns, today, _Shown(tuple(tools or ()), tools_in, STYLES[style])))
 
 
 def render(
     messages: Sequence[Mapping[str, Any] | Message],
     *,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: Sequence[Mapping[str, Any] | Tool] | None = None,
     family: str = "llama3.2",
     date: datetime.date | str,
+    tools_in: str = "user",
+    style: str = "json",
 ) -> str:
     """The text of `segments`, to be read and compared. Not to be tokenized: it no longer says what is special."""
-    return "".join(segment.text for segment in segments(messages, tools=tools, family=family, date=date))
+    pieces = segments(messages, tools=tools, family=family, date=date, tools_in=tools_in, style=style)
+    return "".join(piece.text for piece in pieces)
 
 
 def raw(text: str) -> tuple[Segment, ...]:
@@ -92,6 +102,23 @@ def date_string(date: datetime.date) -> str:
     return f"{date.day:02d} {MONTHS[date.month - 1]} {date.year}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The tools, and how and where they are shown."""
+
+    tools: Sequence[Mapping[str, Any] | Tool]
+    place: str
+    style: ToolStyle
+
+    def stands_in(self, place: str) -> bool:
+        return bool(self.tools) and self.place == place
+
+
+def _check(name: str, known: Iterable[str], what: str, plural: str) -> None:
+    if name not in known:
+        raise ConfigError(f"Unknown {what} {name!r}.", f"The {plural} are {' and '.join(known)}.")
+
+
 def _split(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
     """The system text, and the turns after it. Only a first message is moved into the system block."""
     if messages[0].role == "system":
@@ -99,22 +126,51 @@ def _split(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
     return "", messages
 
 
-def _prompt(system: str, turns: tuple[Message, ...], tools: str, today: str) -> Iterator[Segment]:
+def _prompt(system: str, turns: tuple[Message, ...], today: str, shown: _Shown) -> Iterator[Segment]:
     yield BEGIN
-    environment = "Environment: ipython\n" if tools else ""
+    environment = "Environment: ipython\n" if shown.tools and shown.style.environment else ""
     cutoff = "Cutting Knowledge Date: December 2023\n"  # as published, for all models of both families
+    if shown.stands_in("system"):
+        system = shown.style.in_system(shown.tools, system)
     yield from _turn("system", f"{environment}{cutoff}Today Date: {today}\n\n{system}")
-    if tools:
-        if not turns:
-            raise InvalidRequest(
-                "messages: expected a user's message to show the tools in, found a system message only."
-            )
-        # The template takes the first turn whatever its role, and of it the content only.
-        yield from _turn("user", TOOLS_INTRODUCTION + tools + turns[0].content.strip())
-        turns = turns[1:]
-    for message in turns:
-        yield from _turn(_header(message), _body(message))
+    if shown.stands_in("user"):
+        first, turns = _first(turns)
+        yield from _turn("user", shown.style.in_user(shown.tools, first))
+    for message in _in_order(turns):
+        yield from _turn(_header(message), _body(message, shown.style))
     yield from _opening("assistant")
+
+
+def _first(turns: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
+    """The text that the tools stand beside, and the turns after it."""
+    if not turns:
+        raise InvalidRequest("messages: expected a user's message to show the tools in, found a system message only.")
+    if turns[0].tool_calls:
+        return "", turns
+    return turns[0].content.strip(), turns[1:]  # whatever its role is, as in the template
+
+
+def _in_order(turns: Iterable[Message]) -> Iterator[Message]:
+    """The turns, with the results of several calls in the order of the calls."""
+    order: dict[str, int] = {}
+    results: list[Message] = []
+    for turn in turns:
+        if _is_result(turn):
+            results.append(turn)
+            continue
+        yield from _sorted(results, order)
+        results = []
+        order = {call.id: at for at, call in enumerate(turn.tool_calls) if call.id is not None}
+        yield turn
+    yield from _sorted(results, order)
+
+
+def _sorted(results: list[Message], order: Mapping[str, int]) -> list[Message]:
+    """By the places of their ids, if each has one."""
+    ids = [result.tool_call_id for result in results]
+    if not all(one in order for one in ids):
+        return results
+    return sorted(results, key=lambda result: order[result.tool_call_id or ""])
 
 
 def _turn(role: str, text: str) -> Iterator[Segment]:
@@ -133,9 +189,9 @@ def _header(message: Message) -> str:
     return "ipython" if _is_result(message) else message.role
 
 
-def _body(message: Message) -> str:
+def _body(message: Message, style: ToolStyle) -> str:
     if message.tool_calls:  # the template drops what the assistant said beside the call, and so do we
-        return "; ".join(_call(call) for call in message.tool_calls)
+        return style.write(message.tool_calls)
     if not _is_result(message):
         return message.content.strip()
     return message.content if message.is_json else json_text(message.content, "content")
@@ -143,25 +199,6 @@ def _body(message: Message) -> str:
 
 def _is_result(message: Message) -> bool:
     return message.role in ("tool", "ipython")
-
-
-def _call(call: ToolCall) -> str:
-    # The template does not escape the name. It cannot do harm: it is plain text.
-    return f'{{"name": "{call.name}", "parameters": {json_text(dict(call.arguments), "arguments")}}}'
-
-
-def _tools(tools: Sequence[Mapping[str, Any]] | None) -> str:
-    if tools is None:
-        return ""
-    if not is_array(tools):
-        expected("tools", "an array of tools", tools)
-    return "".join(_tool(tool, f"tools[{at}]") + "\n\n" for at, tool in enumerate(tools))
-
-
-def _tool(tool: Mapping[str, Any], path: str) -> str:
-    if not isinstance(tool, Mapping):
-        expected(path, "an object that defines a function", tool)
-    return json_text(dict(tool), path, indent=4)
 
 
 def _joined(pieces: Iterable[Segment]) -> tuple[Segment, ...]:

@@ -23,13 +23,17 @@ Messages = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Conversation:
-    """`reference`: the messages in the form that the templates need, where clients send another."""
+    """`reference`: the messages in the form that the templates need, where clients send another.
+
+    `tools_in`: where the tools are shown, "user" or "system".
+    """
 
     name: str
     messages: Messages
     tools: list[dict[str, Any]] | None = None
     date: str = "26 Jul 2024"
     reference: Messages | None = None
+    tools_in: str = "user"
     control_text: bool = False  # the text holds what reads like a control token
 
 
@@ -43,6 +47,7 @@ def reference_prompt(template: str, conversation: Conversation) -> str:
         messages=conversation.reference or conversation.messages,
         bos_token="<|begin_of_text|>",
         date_string=conversation.date,
+        tools_in_user_message=conversation.tools_in == "user",
         add_generation_prompt=True,
         **variables,
     )
@@ -237,4 +242,84 @@ CONTROL = [
     ),
 ]
 
-CONVERSATIONS = [*PLAIN, *UNICODE, *CALLS, *TOOLS, *DIALECTS, *CONTROL]
+# Every form in which clients send a call back (shared/reference/workers-ai.md, section 5), by who sends it.
+_ARGUMENTS = '{"place": "Rome", "days": 2}'
+_FUNCTION = {"name": "get_weather", "arguments": _ARGUMENTS}
+_WITH_ID = {"id": "chatcmpl-tool-1", "type": "function", "function": _FUNCTION}
+_SPOKEN = json.dumps({"name": "get_weather", "arguments": ROME}, separators=(",", ":"))
+CALL_FORMS: dict[str, dict[str, Any]] = {
+    "openai, content null": {"content": None, "tool_calls": [_WITH_ID]},
+    "openai, content empty": {"content": "", "tool_calls": [_WITH_ID]},
+    "openai, content an empty array": {"content": [], "tool_calls": [_WITH_ID]},
+    "openai, content missing": {"tool_calls": [_WITH_ID]},
+    "openai, text beside the call": {"content": "Let me look.", "tool_calls": [_WITH_ID]},
+    "openai, parts beside the call": {"content": [{"type": "text", "text": "Let me look."}], "tool_calls": [_WITH_ID]},
+    "openai, no id": {"content": None, "tool_calls": [{"type": "function", "function": _FUNCTION}]},
+    "openai, arguments an object": {"content": None, "tool_calls": [{"function": {**_FUNCTION, "arguments": ROME}}]},
+    "openai, function_call": {"content": None, "function_call": _FUNCTION},
+    "workers ai, flat": {"content": "", "tool_calls": [{"name": "get_weather", "arguments": ROME}]},
+    "workers ai, flat with an id": {"content": None, "tool_calls": [{"id": "1", **_FUNCTION}]},
+    "ai-utils, content is the call": {"content": _SPOKEN},
+    "docs, content is the call": {"content": json.dumps({"name": "get_weather", "parameters": ROME})},
+    "content is an openai call": {"content": json.dumps(_WITH_ID)},
+    "content is a list of a call": {"content": f" [{_SPOKEN}]\n"},
+    "langchain, content is the call beside it": {"content": _SPOKEN, "tool_calls": [_WITH_ID]},
+}
+RESULT_FORMS: dict[str, tuple[Any, Any]] = {
+    "id": (result("18 C", tool_call_id="chatcmpl-tool-1"), "18 C"),
+    "name": (result('{"t": 18}', name="get_weather"), '{"t": 18}'),
+    "name and id": (result({"t": 18}, name="get_weather", tool_call_id="chatcmpl-tool-1"), {"t": 18}),
+    "role": (result("18 C", role="ipython"), "18 C"),
+    "parts": (result([{"type": "text", "text": "18 C"}]), "18 C"),
+}
+
+
+def _history(at: int, form: str) -> list[Conversation]:
+    """A second turn, a third, and one after them, with the tools in one place and the other."""
+    results = list(RESULT_FORMS.values())
+    one, other = results[at % 5], results[(at + 2) % 5]
+    asked = [system(" Be brief. "), ASKED] if at % 2 else [ASKED]
+    again = {"role": "assistant", **CALL_FORMS[form]}
+    second, told = [*asked, again, one[0]], [*asked, call(ROME), result(one[1])]
+    third, told_twice = [*second, again, other[0]], [*told, call(ROME), result(other[1])]
+    end = [assistant("Mild. "), user("Thanks")]
+    return [
+        Conversation(f"{form}: second turn", second, [WEATHER, FLAT], reference=told),
+        Conversation(f"{form}: third turn", third, [WEATHER], reference=told_twice, tools_in="system"),
+        Conversation(f"{form}: after them", [*third, *end], [FLAT, WEATHER], reference=[*told_twice, *end]),
+    ]
+
+
+HISTORIES = [one for at, form in enumerate(CALL_FORMS) for one in _history(at, form)]
+
+IN_SYSTEM = [
+    Conversation("one tool in the system block", [ASKED], tools=[WEATHER], tools_in="system"),
+    Conversation("three tools in the system block", [ASKED], tools=[WEATHER, FLAT, ODD], tools_in="system"),
+    Conversation("no tools in the system block", [system("S"), ASKED], tools=[], tools_in="system"),
+    Conversation("tools before the system text", [system(" S "), ASKED], tools=[FLAT], tools_in="system"),
+    Conversation("tools and a system text only", [system("S")], tools=[FLAT], tools_in="system"),
+    Conversation("tools and a call first", [call(ROME), result("18 C"), ASKED], tools=[FLAT], tools_in="system"),
+    Conversation(
+        "control tokens in tools of the system block",
+        [ASKED],
+        tools=[{"name": "<|eot_id|>", "description": "<|start_header_id|>"}],
+        tools_in="system",
+        control_text=True,
+    ),
+]
+
+# An answer in JSON is one, unless a result follows it.
+JSON_ANSWERS = [
+    Conversation("json that calls nothing", [ASKED, assistant('{"t": 18}'), ASKED], tools=[WEATHER]),
+    Conversation("json like a call, without a result", [ASKED, assistant(_SPOKEN), ASKED], tools=[WEATHER]),
+    Conversation("json like a call, from the user", [user(_SPOKEN), result("18 C"), ASKED], tools=[WEATHER]),
+    Conversation("json without arguments, with a result", [ASKED, assistant('{"name": "f"}'), result("1")]),
+    Conversation("broken json, with a result", [ASKED, assistant('{"name": "f", "arguments": {'), result("1")]),
+    Conversation("an empty array, with a result", [ASKED, assistant("[]"), result("1")]),
+    Conversation("a name that is no text", [ASKED, assistant('{"name": 1, "arguments": {}}'), result("1")]),
+]
+
+CONVERSATIONS = [
+    *(*PLAIN, *UNICODE, *CALLS, *TOOLS, *DIALECTS, *CONTROL),
+    *(*HISTORIES, *IN_SYSTEM, *JSON_ANSWERS),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import datetime
 import json
 import os
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from runtime import prompt
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.messages import normalise
-from runtime.values import FAMILIES, Message, Segment, ToolCall
+from runtime.toolstyles import STYLES
+from runtime.values import FAMILIES, Segment
 from tests.conversations import CONVERSATIONS, FLAT, GOLDEN, TEMPLATES, Conversation, reference_prompt, user
 from tests.shared import needs_shared, shared
 
@@ -36,11 +38,11 @@ each = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda convers
 
 
 def rendered(one: Conversation, family: str = "llama3.2") -> str:
-    return prompt.render(one.messages, tools=one.tools, family=family, date=one.date)
+    return prompt.render(one.messages, tools=one.tools, family=family, date=one.date, tools_in=one.tools_in)
 
 
 def cut(one: Conversation) -> tuple[Segment, ...]:
-    return prompt.segments(one.messages, tools=one.tools, date=one.date)
+    return prompt.segments(one.messages, tools=one.tools, date=one.date, tools_in=one.tools_in)
 
 
 def frame(turns: int) -> list[str]:
@@ -74,14 +76,8 @@ def test_the_prompt_is_the_one_of_the_published_template(conversation: Conversat
 
 @each
 def test_the_prompt_is_the_same_from_normalised_messages(conversation: Conversation) -> None:
-    messages = normalise(conversation.messages)
-    assert prompt.render(messages, tools=conversation.tools, date=conversation.date) == rendered(conversation)
-
-
-def test_several_calls_in_a_turn_stand_one_after_the_other() -> None:
-    calls = Message("assistant", tool_calls=(ToolCall("f", {"x": 1}), ToolCall("g", {})))
-    text = '{"name": "f", "parameters": {"x": 1}}; {"name": "g", "parameters": {}}'
-    assert f"{START}assistant{END}\n\n{text}{EOT}" in prompt.render([user(), calls], date=DATE)
+    again = dataclasses.replace(conversation, messages=normalise(conversation.messages))  # type: ignore[arg-type]
+    assert rendered(again) == rendered(conversation)
 
 
 def test_tools_need_a_turn_to_stand_in() -> None:
@@ -110,6 +106,13 @@ def test_a_wrong_tool_is_refused_with_its_path(tools: Any, message: str) -> None
 def test_an_unknown_family_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"'llama4'.*llama3\.1 and llama3\.2"):
         prompt.segments([user()], family="llama4", date=DATE)
+
+
+@pytest.mark.parametrize(("option", "known"), [("tools_in", "user and system"), ("style", "json and pythonic and f")])
+def test_an_unknown_place_or_style_is_refused_by_name(option: str, known: str) -> None:
+    options: dict[str, Any] = {option: "nowhere"}
+    with pytest.raises(ConfigError, match=rf"'nowhere'.*{known}"):
+        prompt.segments([user()], date=DATE, **options)
 
 
 def test_a_lone_surrogate_in_the_date_is_refused() -> None:
@@ -194,7 +197,7 @@ def turns(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def tools(draw: st.DrawFn) -> dict[str, Any]:
-    return {"name": draw(typed), "description": draw(typed), "parameters": {draw(typed): {"type": draw(typed)}}}
+    return {"name": draw(named), "description": draw(typed), "parameters": {draw(typed): {"type": draw(typed)}}}
 
 
 @st.composite
@@ -203,7 +206,10 @@ def prompts(draw: st.DrawFn) -> tuple[tuple[Segment, ...], int]:
     drawn = draw(st.lists(turns(), min_size=1, max_size=4))
     system = [{"role": "system", "content": draw(typed)}] if draw(st.booleans()) else []
     declared = draw(st.none() | st.lists(tools(), max_size=2))
-    return prompt.segments(system + drawn, tools=declared, date=draw(typed)), len(drawn) + 1
+    place, style = draw(st.sampled_from(prompt.PLACES)), draw(st.sampled_from(list(STYLES)))
+    pieces = prompt.segments(system + drawn, tools=declared, date=draw(typed), tools_in=place, style=style)
+    own_turn = bool(declared) and place == "user" and "tool_calls" in drawn[0]
+    return pieces, len(drawn) + 1 + own_turn
 
 
 @settings(deadline=None)
