@@ -4,6 +4,7 @@
     ├── InvalidRequest        what the caller sent cannot be answered as it stands
     │   ├── ContextTooLong    prompt and max_tokens do not fit the context together
     │   ├── Unsupported       an option we know and cannot honour
+    │   │   └── UnsupportedSchema  a JSON Schema that no grammar of ours enforces
     │   ├── NoBody            an HTTP request without a body
     │   └── TooLarge          a body over the limit
     ├── GatewayError          an HTTP request that does not get as far as a model
@@ -72,6 +73,19 @@ class ContextTooLong(InvalidRequest):
 
 class Unsupported(InvalidRequest):
     """An option that we know, and that cannot be honoured."""
+
+
+class UnsupportedSchema(Unsupported):
+    """A JSON Schema that cannot be enforced as it stands.
+
+    `pointer` is the JSON pointer of the schema in question, "" for the whole; `keyword` is the keyword in it, "" where
+    no single one is to blame.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, pointer: str = "", keyword: str = "") -> None:
+        super().__init__(message, hint)
+        self.pointer = pointer
+        self.keyword = keyword
 
 
 class NoBody(InvalidRequest):

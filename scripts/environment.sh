@@ -73,3 +73,18 @@ ensure_node_packages() {
         echo "npm could not install the packages of tests/clients ($venv/npm.log says why): its tests will skip." >&2
     fi
 }
+
+# The JSON Schema Test Suite, which is in the source of jsonschema. Without it those tests skip, so a failure is only told.
+ensure_schema_suite() {
+    suite=.cache/json-schema-test-suite
+    [ -d "$suite" ] && return
+    fetched=$(mktemp -d)
+    if "$bin/python" -m pip download --disable-pip-version-check --quiet --retries 1 --no-deps --no-binary jsonschema \
+        --dest "$fetched" jsonschema==4.26.0 >"$venv/suite.log" 2>&1 &&
+        tar -xzf "$fetched"/jsonschema-*.tar.gz -C "$fetched" && mkdir -p .cache; then
+        mv "$fetched"/jsonschema-*/json/tests "$suite"
+    else
+        echo "The JSON Schema Test Suite could not be fetched ($venv/suite.log says why): its tests will skip." >&2
+    fi
+    rm -rf "$fetched"
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else idle threads burn th
 from huggingface_hub import constants
 
 from runtime import Runtime
+from runtime.grammar import compile_schema
 from tests.commands import Shell
+from tests.grammars import Check, Judge
 from tests.models import canary_model
 from tests.rawgguf import model_bytes
 
@@ -66,6 +69,25 @@ def model(tmp_path: Path) -> str:
     path = tmp_path / "one.gguf"
     path.write_bytes(model_bytes())
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    """llama.cpp's grammar engine."""
+    judge = Judge(tmp_path_factory.mktemp("judge") / "vocabulary.gguf")
+    yield judge
+    judge.close()
+
+
+@pytest.fixture(scope="session")
+def check(judge: Judge) -> Check:
+    """`check(schema, value, accept)`: does the engine take the value under the schema's grammar?"""
+
+    def check(schema: Any, value: Any, accept: bool, *, closed: bool = False) -> None:
+        text = json.dumps(value, ensure_ascii=False)
+        assert judge.accepts(compile_schema(schema, closed=closed), text) is accept, f"{text} under {schema}"
+
+    return check
 
 
 @pytest.fixture

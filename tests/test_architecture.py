@@ -29,6 +29,7 @@ RANKS = [
         "runtime.toolstyles",
         "runtime.prompt",
         "runtime.parse",
+        "runtime.grammar",
         "runtime.wire",
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],
@@ -40,7 +41,14 @@ RANKS = [
         "runtime.server.app",
         "runtime.server",
     ],
-    ["runtime.cli.scene", "runtime.cli.ask", "runtime.cli.models", "runtime.cli.serve", "runtime.cli"],
+    [
+        "runtime.cli.scene",
+        "runtime.cli.ask",
+        "runtime.cli.models",
+        "runtime.cli.schema",
+        "runtime.cli.serve",
+        "runtime.cli",
+    ],
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.

@@ -13,6 +13,7 @@ from runtime import __version__
 from runtime.cli.ask import EXAMPLES, chat, run
 from runtime.cli.models import info, list_models
 from runtime.cli.scene import Scene, complain
+from runtime.cli.schema import schema
 from runtime.cli.serve import serve
 from runtime.errors import Cancelled, LlamaletError
 
@@ -46,5 +47,5 @@ def main(ctx: click.Context, verbose: int) -> None:
         scene.options["log"] = "info" if verbose == 1 else "debug"
 
 
-for command in (run, chat, serve, list_models, info):
+for command in (run, chat, serve, list_models, info, schema):
     main.add_command(command)

@@ -1,0 +1,36 @@
+"""Grammars: what the model may write, told to llama.cpp as GBNF.
+
+`compile_schema` makes one from a JSON Schema. A caller's own grammar is read by `gbnf.parse` and judged by `check`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from runtime.grammar.document import canonical
+from runtime.grammar.gbnf import Grammar
+from runtime.grammar.schema import grammar_of, printed
+
+__all__ = ["Grammar", "compile_grammar", "compile_schema"]
+
+
+def compile_schema(schema: Any, *, closed: bool = False) -> str:
+    """The JSON texts that are valid under the schema, as GBNF with the root rule `root`.
+
+    By the standard an object may have keys that the schema does not speak of; with `closed` it may not, since small
+    models would go on inventing some. Raises `UnsupportedSchema`, which names the place and the keyword.
+    """
+    return _compiled(canonical(schema), closed)[1]
+
+
+def compile_grammar(schema: Any, *, closed: bool = False) -> Grammar:
+    """The same as a syntax tree. Schemas seen before are remembered by their text."""
+    return _compiled(canonical(schema), closed)[0]
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str, closed: bool) -> tuple[Grammar, str]:
+    grammar = grammar_of(json.loads(text), closed=closed)
+    return grammar, printed(grammar)

@@ -1,0 +1,100 @@
+"""Each deviation that docs/json-schema.md admits, by its number there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime.grammar import compile_schema
+
+if TYPE_CHECKING:
+    from tests.grammars import Check, Judge
+
+TWO = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+
+
+def test_1_keys_come_in_one_order(check: Check) -> None:
+    check(TWO, {"a": 1, "b": 2, "c": 3}, True)
+    check(TWO, {"b": 2, "a": 1}, False)
+    check(TWO, {"c": 3, "a": 1}, False)
+
+
+def test_2_white_space_is_written_in_one_or_two_ways(judge: Judge) -> None:
+    for text, open_, closed in [
+        ('{"a": 1, "b": 2}', True, True),
+        ('{"a":1,"b":2}', True, False),
+        ('{ "a": 1}', False, False),
+    ]:
+        assert judge.accepts(compile_schema(TWO), text) is open_
+        assert judge.accepts(compile_schema(TWO, closed=True), text) is closed
+
+
+def test_3_a_pattern_allows_no_needless_escapes(judge: Judge) -> None:
+    assert judge.accepts(compile_schema({"type": "string"}), r'"\u0061\/"')
+    assert not judge.accepts(compile_schema({"type": "string", "pattern": "a"}), r'"\u0061"')
+    assert judge.accepts(compile_schema({"type": "string", "pattern": "^.$"}), r'"\""')
+
+
+def test_4_a_free_key_may_come_twice(judge: Judge) -> None:
+    assert judge.accepts(compile_schema({"type": "object"}), '{"x": 1, "x": 2}')
+    assert judge.accepts(compile_schema({"type": "object", "minProperties": 2}), '{"x": 1, "x": 2}')
+    assert not judge.accepts(compile_schema(TWO), '{"a": 1, "a": 2}')
+
+
+def test_5_numbers_have_so_many_digits(judge: Judge) -> None:
+    for text, accept in [
+        ("1" * 21, True),
+        ("1" * 22, False),
+        (f"0.{'1' * 20}", True),
+        (f"0.{'1' * 21}", False),
+        ("1e99", True),
+    ]:
+        assert judge.accepts(compile_schema({"type": "number"}), text) is accept
+    for text, accept in [("1e100", False), ("1e5", True)]:
+        assert judge.accepts(compile_schema({"type": "number"}), text) is accept
+    assert not judge.accepts(compile_schema({"type": "number", "minimum": 0}), "1e5")
+    assert not judge.accepts(compile_schema({"type": "integer"}), "-0")
+
+
+def test_6_a_number_in_an_enum_is_written_as_it_stands(judge: Judge) -> None:
+    for text, accept in [("2.5", True), ("2.50", False), ("25e-1", False)]:
+        assert judge.accepts(compile_schema({"enum": [2.5]}), text) is accept
+
+
+def test_7_objects_in_an_enum_keep_the_order_of_their_keys(check: Check) -> None:
+    check({"const": {"a": 1, "b": 2}}, {"a": 1, "b": 2}, True)
+    check({"const": {"a": 1, "b": 2}}, {"b": 2, "a": 1}, False)
+
+
+def test_8_formats_leave_out_what_nobody_writes(check: Check) -> None:
+    for name, text in [
+        ("time", "23:59:60Z"),
+        ("date", "0000-01-01"),
+        ("time", "00:00:00.1234567890Z"),
+        ("email", '"joe bloggs"@example.com'),
+        ("regex", "(((a)))"),
+    ]:
+        check({"type": "string", "format": name}, text, False)
+
+
+def test_9_long_strings_under_a_pattern_are_kept_shorter(check: Check) -> None:
+    schema = {"type": "string", "format": "email", "maxLength": 100_000}
+    check(schema, f"{'a' * 60}@example.com", True)
+    check(schema, f"{'a' * 20_000}@example.com", False)
+
+
+def test_10_the_whole_of_a_hostname_has_no_limit(check: Check) -> None:
+    check({"type": "string", "format": "hostname"}, ".".join(["a" * 60] * 5), True)
+
+
+def test_11_a_byte_order_mark_is_neither_a_space_nor_none_and_a_line_end_no_end(check: Check) -> None:
+    check({"type": "string", "pattern": r"^\s$"}, "\ufeff", False)
+    check({"type": "string", "pattern": r"^\S$"}, "\ufeff", False)
+    check({"type": "string", "pattern": "^a$"}, "a\n", False)
+
+
+def test_12_where_patterns_sort_texts_line_ends_are_left_out(check: Check) -> None:
+    schema = {"type": "object", "patternProperties": {"^.$": {"type": "integer"}}}
+    check(schema, {"ab": "text"}, True)
+    check(schema, {"\u2028": "text"}, False)
+    check({"type": "string", "not": {"pattern": "^a$"}}, "a\n", False)
+    check({"type": "string", "not": {"pattern": "^a$"}}, "a\nb", True)
