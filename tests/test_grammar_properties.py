@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
@@ -83,8 +84,9 @@ def unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parsed(number: str) -> int | float:
-    value = float(number)
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    """Whole numbers as such, however they are written: a double would round long ones."""
+    value = Decimal(number)
+    return int(value) if value == value.to_integral_value() else float(number)
 
 
 @given(schemas, st.booleans(), st.integers(0, 2**32))

@@ -124,18 +124,15 @@ class _Beginnings:
                 todo += users.get(name, ())
 
     def _may_be_empty(self, expr: Expr) -> bool:
-        match expr:
-            case Literal(text):
-                return not text
-            case Ref(name):
-                return name in self._empty
-            case Sequence(items):
-                return all(self._may_be_empty(item) for item in items)
-            case Choice(options):
-                return any(self._may_be_empty(option) for option in options)
-            case Repeat(item, low):
-                return not low or self._may_be_empty(item)
-        return False
+        if isinstance(expr, Ref):
+            return expr.name in self._empty
+        if isinstance(expr, Sequence):
+            return all(map(self._may_be_empty, expr.items))
+        if isinstance(expr, Choice):
+            return any(map(self._may_be_empty, expr.options))
+        if isinstance(expr, Repeat):
+            return not expr.low or self._may_be_empty(expr.item)
+        return isinstance(expr, Literal) and not expr.text
 
     def _order(self) -> list[str]:
         """The rules, each behind those it can begin with. With left recursion there is no such order, and it raises."""

@@ -73,7 +73,8 @@ class Emptiness:
     def _of_object(self, shape: Object) -> bool:
         if shape.high is not None and shape.low > shape.high:
             return True
-        required = [next(iter(clause))[0] for clause in shape.clauses if len(clause) == 1 and next(iter(clause))[1]]
+        single = [claim for clause in shape.clauses if len(clause) == 1 for claim in clause]
+        required = {name for name, there, _ in single if there}
         if shape.high is not None and len(required) > shape.high:
             return True
         if any(not keys.usable(self.logic, shape, name) for name in required):

@@ -65,3 +65,10 @@ def negation(formula: Formula) -> Formula:
         case AllOf(parts):
             return some(*(negation(part) for part in parts))
     return every(*(negation(part) for part in formula.parts))
+
+
+def spelled(formula: Formula) -> str:
+    """A text for each formula, so that they can be put in an order that is the same every time."""
+    if isinstance(formula, Is):
+        return f"{'' if formula.holds else 'not '}{formula.node.pointer}"
+    return f"{type(formula).__name__}({', '.join(map(spelled, formula.parts))})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.grammar import automaton, pattern
 from runtime.grammar.automaton import Automaton, TooLarge
-from runtime.grammar.formula import NEVER, Formula, every
+from runtime.grammar.formula import ANY, NEVER, Formula, every
 from runtime.grammar.shapes import Consts, Text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Free:
 def named(logic: Logic, shape: Object) -> list[str]:
     """The keys that have a name, in the order of the grammar."""
     found = dict.fromkeys(name for layer in shape.layers for name in layer.properties)
-    found.update(dict.fromkeys(name for clause in shape.clauses for name, _ in sorted(clause)))
+    found.update(dict.fromkeys(name for clause in shape.clauses for name in sorted({claim[0] for claim in clause})))
     for layer in shape.layers:
         for language, _ in layer.patterns:
             found.update(dict.fromkeys(automaton.few(language, FEW) or ()))
@@ -48,19 +48,21 @@ def named(logic: Logic, shape: Object) -> list[str]:
 
 def value(shape: Object, name: str) -> Formula:
     """What the member of that name must be."""
-    return every(*(formula for layer in shape.layers for formula in layer.at(name)))
+    single = (next(iter(clause)) for clause in shape.clauses if len(clause) == 1)
+    claimed = (wanted for key, there, wanted in single if key == name and there)
+    return every(*(formula for layer in shape.layers for formula in layer.at(name)), *claimed)
 
 
 def usable(logic: Logic, shape: Object, name: str) -> bool:
     """May the object have that key?"""
-    if (frozenset({(name, False)})) in shape.clauses or not all(logic.accepts(one, name) for one in shape.names):
+    if (frozenset({(name, False, ANY)})) in shape.clauses or not all(logic.accepts(one, name) for one in shape.names):
         return False
     return not logic.emptiness.of_formula(value(shape, name))
 
 
 def mentioned(shape: Object, name: str) -> bool:
     """Does the schema speak of the key as one to be there?"""
-    if any((name, True) in clause for clause in shape.clauses):
+    if any(claim[:2] == (name, True) for clause in shape.clauses for claim in clause):
         return True
     return any(
         name in layer.properties or layer.named_rest or any(language.label(name) for language, _ in layer.patterns)

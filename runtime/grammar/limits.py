@@ -42,6 +42,6 @@ MINIMISING: Final = 60_000  # states that are looked at to make an automaton sma
 LONG_STATES: Final = 1_500
 LONG: Final = 60
 ALTERNATIVES: Final = 64  # of one JSON type, after intersection
-WORK: Final = 200_000  # intersections of two alternatives
+WORK: Final = 500_000  # intersections and comparisons of two alternatives
 GROUPS: Final = 64  # nested groups of a regular expression
 UNIQUE_STATES: Final = 1_000  # sets of items already used, for uniqueItems

@@ -53,8 +53,10 @@ class Logic:
         if isinstance(formula, Is):
             return self._schema(formula.node) if formula.holds else self._contrary(formula.node)
         if isinstance(formula, AllOf):
-            found: Normal = {kind: (shape,) for kind, shape in FULL.items()}
-            for part in formula.parts:
+            # Formulas often grow by a part at a time, and then all but the last is known.
+            known = self._normals.get(AllOf(formula.parts[:-1])) if formula.parts else None
+            found: Normal = known or {kind: (shape,) for kind, shape in FULL.items()}
+            for part in formula.parts[-1:] if known else formula.parts:
                 found = self.meet(found, self.normal(part))
             return found
         return self.join([self.normal(part) for part in formula.parts])
@@ -146,7 +148,10 @@ class Logic:
         listed = [const for shape in shapes if isinstance(shape, Consts) for const in shape.values]
         kept: list[Shape] = list(consts([const.value for const in listed]).get(kind, ())) if listed else []
         for shape in dict.fromkeys(shape for shape in shapes if not isinstance(shape, Consts)):
-            if not any(meeting.covers(other, shape) for other in kept):
+            self.spend(len(kept))
+            if kept and (both := meeting.either(kept[-1], shape)):
+                kept[-1] = both
+            elif not any(meeting.covers(other, shape) for other in kept):
                 kept = [*(other for other in kept if not meeting.covers(shape, other)), shape]
         if len(kept) > limits.ALTERNATIVES:
             raise self.refuse(
@@ -160,7 +165,7 @@ class Logic:
         """Count work, and look at the clock. Raises `UnsupportedSchema` when either is too much."""
         self._work += work
         if self._work > limits.WORK or self._clock() > self._end:
-            why = f"the schema takes over {limits.WORK:,} intersections or {limits.SECONDS:g} s to compile"
+            why = f"it takes over {limits.WORK:,} intersections and comparisons, or {limits.SECONDS:g} s"
             raise self.refuse("", why)
 
     def refuse(self, keyword: str, why: str, formula: Formula | None = None) -> UnsupportedSchema:

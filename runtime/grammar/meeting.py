@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.grammar import automaton, numbers
 from runtime.grammar.automaton import TooLarge
+from runtime.grammar.formula import ANY
 from runtime.grammar.shapes import (
     BOOLEAN,
     NULL,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from runtime.grammar.logic import Logic
-    from runtime.grammar.shapes import Clause
+    from runtime.grammar.shapes import Claim, Clause
 
 
 def meet(logic: Logic, one: Shape, other: Shape) -> Shape | None:
@@ -106,22 +107,40 @@ def _meet_objects(one: Object, other: Object) -> Object | None:
 
 
 def _settled(clauses: tuple[Clause, ...]) -> tuple[Clause, ...] | None:
-    """The clauses, made shorter by what those of a single key already say. None if they contradict one another."""
+    """The clauses, made shorter by what those of a single claim already say. None if they contradict one another."""
     known: set[tuple[str, bool]] = set()
     while True:
-        single = {next(iter(clause)) for clause in clauses if len(clause) == 1}
-        if not single - known:
+        single = {(name, there) for clause in clauses if len(clause) == 1 for name, there, _ in clause}
+        if any((name, not there) in single | known for name, there in single):
+            return None
+        if single <= known:
             return clauses
         known |= single
-        against = {(name, not there) for name, there in known}
-        shorter = (
-            clause if len(clause) == 1 and clause <= known else clause - against
-            for clause in clauses
-            if len(clause) == 1 or not clause & known
-        )
-        clauses = tuple(dict.fromkeys(shorter))
-        if frozenset() in clauses or known & against:
+        kept = (clause if len(clause) == 1 else _shortened(clause, known) for clause in clauses)
+        clauses = tuple(dict.fromkeys(clause for clause in kept if clause is not None))
+        if frozenset() in clauses:
             return None
+
+
+def _shortened(clause: Clause, known: set[tuple[str, bool]]) -> Clause | None:
+    """The clause without claims that cannot hold; None if one of them holds."""
+    if any((name, there) in known and value == ANY for name, there, value in clause):
+        return None
+    return frozenset(claim for claim in clause if (claim[0], not claim[1]) not in known)
+
+
+def holds(logic: Logic, claim: Claim, value: dict[str, Any]) -> bool:
+    name, there, wanted = claim
+    return (name in value) is there and (not there or logic.accepts(wanted, value[name]))
+
+
+def either(one: Shape, other: Shape) -> Shape | None:
+    """Both shapes as one, where each is nothing but one clause."""
+    if not isinstance(one, Object) or not isinstance(other, Object):
+        return None
+    if any(len(shape.clauses) != 1 or shape != Object(clauses=shape.clauses) for shape in (one, other)):
+        return None
+    return Object(clauses=(one.clauses[0] | other.clauses[0],))
 
 
 def covers(wide: Shape, narrow: Shape) -> bool:
@@ -178,7 +197,7 @@ def _admits_array(logic: Logic, shape: Array, value: list[Any]) -> bool:
 def _admits_object(logic: Logic, shape: Object, value: dict[str, Any]) -> bool:
     if not shape.low <= len(value) or not _at_most(len(value), shape.high):
         return False
-    if not all(any((name in value) is there for name, there in clause) for clause in shape.clauses):
+    if not all(any(holds(logic, claim, value) for claim in clause) for clause in shape.clauses):
         return False
     if not all(logic.accepts(wanted, name) for wanted in shape.names for name in value):
         return False

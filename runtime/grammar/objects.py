@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runtime.grammar import automaton, keys, tries
-from runtime.grammar.formula import ANY, NEVER, Formula
+from runtime.grammar import automaton, keys, limits, tries
+from runtime.grammar.formula import ANY, NEVER, Formula, every, negation, spelled
 from runtime.grammar.gbnf import Choice, Expr, Literal, choice, sequence
 from runtime.grammar.shapes import Clause, Members, Object, Witness
 from runtime.grammar.strings import QUOTE, repeat, walk
 from runtime.grammar.structures import present
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from runtime.grammar.automaton import Automaton
     from runtime.grammar.logic import Logic
@@ -54,21 +55,11 @@ def _witnessed(writer: Writer, shape: Object) -> list[Object]:
 def _split(logic: Logic, shape: Object, witness: Witness) -> list[Object]:
     known = keys.named(logic, shape)
     good = [name for name in known if witness.language.label(name) and logic.accepts(witness.name, name)]
-    found = []
-    if witness.value == ANY:
-        # That one of some keys is there is a clause, and no case of its own for each.
-        found.append(_with_clause(shape, frozenset((name, True) for name in good)))
-    else:
-        for name in good:
-            layer = Members({name: witness.value}, rest=ANY)
-            found.append(_with_clause(replace(shape, layers=(*shape.layers, layer)), present(name)))
+    clause: Clause = frozenset().union(*(present(name, witness.value) for name in good))
+    found = [replace(shape, clauses=tuple(dict.fromkeys((*shape.clauses, clause))))] if clause else []
     if keys.free(logic, shape, known):
         found.append(replace(shape, witnesses=(*shape.witnesses, witness)))
-    return [one for one in found if frozenset() not in one.clauses]
-
-
-def _with_clause(shape: Object, clause: Clause) -> Object:
-    return replace(shape, clauses=tuple(dict.fromkeys((*shape.clauses, clause))))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +78,33 @@ class Chain:
     """The members of an object that is one of several shapes with the same named keys."""
 
     def __init__(self, writer: Writer, hint: str, known: tuple[str, ...], shapes: list[Object]) -> None:
-        self._writer, self._hint, self._known, self._shapes = writer, hint, known, shapes
-        logic, closed = writer.logic, writer.closed
-        self._usable = [
-            {
-                name: keys.value(shape, name)
-                for name in known
-                if keys.usable(logic, shape, name) and (not closed or self._spoken_of(shape, name))
-            }
-            for shape in shapes
-        ]
-        self._free = [
-            keys.free(logic, shape, list(known), closed=closed and self._has_own(at)) for at, shape in enumerate(shapes)
-        ]
+        self._writer, self._hint, self._known = writer, hint, known
+        # Shapes that differ in clauses alone are one alternative, in several states.
+        states: dict[Object, list[Object]] = {}
+        for shape in shapes:
+            states.setdefault(replace(shape, clauses=()), []).append(shape)
+        self._shapes = list(states)
+        self._begins = fewest([Stand(at, one.clauses) for at, some in enumerate(states.values()) for one in some])
+        self._usable = [self._keys(bare, some) for bare, some in states.items()]
+        self._free = [self._free_keys(at) for at in range(len(states))]
 
-    def _spoken_of(self, shape: Object, name: str) -> bool:
-        return keys.mentioned(shape, name)
+    def _keys(self, bare: Object, shapes: list[Object]) -> dict[str, Formula]:
+        """The named keys that an alternative may have, with their values."""
+        return {
+            name: keys.value(bare, name)
+            for name in self._known
+            if keys.usable(self._writer.logic, bare, name)
+            and (not self._writer.closed or any(keys.mentioned(shape, name) for shape in shapes))
+        }
 
-    def _has_own(self, at: int) -> bool:
-        """Are the keys that the schema names enough for an object?"""
-        return len(self._usable[at]) >= max(1, self._shapes[at].low)
+    def _free_keys(self, at: int) -> keys.Free | None:
+        shape = self._shapes[at]
+        # What is closed has to have keys enough of its own.
+        closed = self._writer.closed and len(self._usable[at]) >= max(1, shape.low)
+        return keys.free(self._writer.logic, shape, list(self._known), closed=closed)
 
     def start(self) -> Expr:
-        stands = tuple(Stand(at, shape.clauses) for at, shape in enumerate(self._shapes))
+        stands = self._begins
         ends = [_CLOSE] if any(self._may_end(stand, 0) for stand in stands) else []
         if not ends:
             return self._members(0, stands)
@@ -157,13 +152,36 @@ class Chain:
         """With the key at that place: for each value that it may have, where the alternatives stand then."""
         found: dict[Hashable, tuple[Formula, list[Stand]]] = {}
         for stand in stands:
-            shape, value = self._shapes[stand.alternative], self._usable[stand.alternative].get(self._known[at])
-            clauses = assigned(stand.clauses, self._known[at], there=True)
-            full = shape.high is not None and stand.count >= shape.high
-            if value is not None and clauses is not None and not full:
+            shape = self._shapes[stand.alternative]
+            if shape.high is not None and stand.count >= shape.high:
+                continue
+            for value, clauses in self._values(stand, self._known[at]):
                 same = tuple(self._writer.logic.normal(value).items())
                 found.setdefault(same, (value, []))[1].append(self._grown(stand, clauses))
-        return [(value, tuple(dict.fromkeys(some))) for value, some in found.values()]
+        return [(value, fewest(some)) for value, some in found.values()]
+
+    def _values(self, stand: Stand, name: str) -> Iterator[tuple[Formula, tuple[Clause, ...]]]:
+        """What the member of that name may be, and the clauses left then. Claims about its value split it in two."""
+        value = self._usable[stand.alternative].get(name)
+        if value is None:
+            return
+        claims = {wanted for clause in stand.clauses for key, there, wanted in clause if key == name and there} - {ANY}
+        for formula, false in self._ways(value, sorted(claims, key=spelled), name):
+            clauses = assigned(stand.clauses, name, there=True, false=false)
+            if clauses is not None:
+                yield formula, clauses
+
+    def _ways(self, value: Formula, claims: list[Formula], name: str) -> list[tuple[Formula, frozenset[Formula]]]:
+        """The value with each claim true or false, as far as that can be; and which are false."""
+        ways: list[tuple[Formula, frozenset[Formula]]] = [(value, frozenset())]
+        for claim in claims:
+            split = [(every(formula, claim), false) for formula, false in ways]
+            split += [(every(formula, negation(claim)), false | {claim}) for formula, false in ways]
+            ways = [way for way in split if not self._writer.logic.emptiness.of_formula(way[0])]
+            if len(ways) > limits.ALTERNATIVES:
+                why = f"the value of {name!r} would be told apart in over {limits.ALTERNATIVES} ways"
+                raise self._writer.refuse("oneOf", why, "Write it with fewer overlapping branches.")
+        return ways
 
     def _skip(self, at: int, stands: Stands) -> Stands:
         """Without the key at that place."""
@@ -172,7 +190,7 @@ class Chain:
             clauses = assigned(stand.clauses, self._known[at], there=False)
             if clauses is not None:
                 found.append(replace(stand, clauses=clauses))
-        return tuple(dict.fromkeys(found))
+        return fewest(found)
 
     def _grown(self, stand: Stand, clauses: tuple[Clause, ...]) -> Stand:
         shape = self._shapes[stand.alternative]
@@ -181,7 +199,7 @@ class Chain:
 
     def _may_end(self, stand: Stand, at: int) -> bool:
         shape = self._shapes[stand.alternative]
-        satisfied = all(any(not there for _, there in clause) for clause in stand.clauses)
+        satisfied = all(any(not there for _, there, _ in clause) for clause in stand.clauses)
         return satisfied and stand.count >= shape.low and not shape.witnesses
 
     def _goes_on(self, at: int, stands: Stands) -> bool:
@@ -238,13 +256,30 @@ class Chain:
         return before
 
 
-def assigned(clauses: tuple[Clause, ...], name: str, *, there: bool) -> tuple[Clause, ...] | None:
-    """What is left of the clauses once it is known whether a key is there. None if one cannot hold any more."""
+def fewest(stands: list[Stand]) -> Stands:
+    """The stands but for those of which another has fewer clauses to fulfil."""
+    found = list(dict.fromkeys(stands))
+    return tuple(one for one in found if not any(_easier(other, one) for other in found))
+
+
+def _easier(one: Stand, other: Stand) -> bool:
+    same = (one.alternative, one.count) == (other.alternative, other.count)
+    return same and set(one.clauses) < set(other.clauses)
+
+
+def assigned(
+    clauses: tuple[Clause, ...], name: str, *, there: bool, false: AbstractSet[Formula] = frozenset()
+) -> tuple[Clause, ...] | None:
+    """What is left of the clauses once it is known whether a key is there. None if one cannot hold any more.
+
+    false: the claims about its value that do not hold, while all others do.
+    """
     left = []
     for clause in clauses:
-        if (name, there) in clause:
+        own = {claim for claim in clause if claim[0] == name}
+        if any(claim[1] is there and claim[2] not in false for claim in own):
             continue
-        shorter = clause - {(name, not there)}
+        shorter = clause - own
         if not shorter:
             return None
         left.append(shorter)

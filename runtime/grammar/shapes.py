@@ -149,13 +149,15 @@ class Witness:
     value: Formula
 
 
-# One of these keys is there, or, with False, is not there.
-Clause = frozenset[tuple[str, bool]]
+# What may be said of a key: that it is there with a value of which a formula holds, or, with False, that it is not.
+Claim = tuple[str, bool, "Formula"]
+# At least one of these holds.
+Clause = frozenset[Claim]
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """clauses: each must hold; `required` is one of a single key. names: what each key must be, as a string."""
+    """clauses: each must hold; `required` is one of a single claim. names: what each key must be, as a string."""
 
     layers: tuple[Members, ...] = ()
     clauses: tuple[Clause, ...] = ()

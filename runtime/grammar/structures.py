@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from runtime.grammar.automaton import Automaton
     from runtime.grammar.document import Node
+    from runtime.grammar.formula import Formula
     from runtime.grammar.shapes import Clause, Shape
 
 
@@ -146,7 +147,7 @@ def _other_members(node: Node) -> tuple[Object, ...]:
     """One member is not as it has to be."""
     members = _members(node)
     found = [
-        Object(layers=(Members({name: negation(formula)}),), clauses=(present(name),))
+        Object(clauses=(present(name, negation(formula)),))
         for name, formula in members.properties.items()
         if formula != ANY
     ]
@@ -161,12 +162,12 @@ def _other_members(node: Node) -> tuple[Object, ...]:
     return tuple(found)
 
 
-def present(name: str) -> Clause:
-    return frozenset({(name, True)})
+def present(name: str, value: Formula = ANY) -> Clause:
+    return frozenset({(name, True, value)})
 
 
 def absent(name: str) -> Clause:
-    return frozenset({(name, False)})
+    return frozenset({(name, False, ANY)})
 
 
 def _required(node: Node) -> Object:
@@ -180,7 +181,7 @@ def _wanted(node: Node) -> Any:
 
 def _not_required(node: Node) -> tuple[Object, ...]:
     wanted = names(node, "required", _wanted(node))
-    return (Object(clauses=(frozenset((name, False) for name in wanted),)),) if wanted else ()
+    return (Object(clauses=(frozenset().union(*map(absent, wanted)),)),) if wanted else ()
 
 
 def _dependents(node: Node) -> Iterator[tuple[str, str]]:
@@ -193,7 +194,7 @@ def _dependents(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _dependent(node: Node) -> Object:
-    return Object(clauses=tuple(frozenset({(name, False), (other, True)}) for name, other in _dependents(node)))
+    return Object(clauses=tuple(absent(name) | present(other) for name, other in _dependents(node)))
 
 
 def _not_dependent(node: Node) -> tuple[Object, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runtime.grammar.writer import Writer
 
 _DEPTH = 12  # of nested groups, before a rule begins
+OTHER_THAN = "other-than-"  # begins the names of rules for a single character, its code point in hexadecimal digits
 _LONG = 60  # characters of a key, each of which nests a group
 _ESCAPED = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
 _PLAIN = characters.difference(characters.ALL, ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)))
@@ -93,28 +94,48 @@ def _unlike(writer: Writer, rests: tuple[str, ...]) -> Expr:
     """A text with its quote at the end, that is none of these. Ends of names are shared by all objects."""
     if not rests:
         return writer.static("text")
-    writer.static("escape")
-    writer.static("text")
-    return writer.rule(("unlike", rests), "key", lambda: _fork(writer, rests), sure=True)
+    if rests == ("",):
+        return writer.static("longer")
+    return writer.rule(("unlike", rests), "key", lambda: _fork(writer, rests, 0), sure=True)
 
 
-def _fork(writer: Writer, rests: tuple[str, ...]) -> Expr:
+def _fork(writer: Writer, rests: tuple[str, ...], depth: int) -> Expr:
     if len(rests) == 1:
+        for char in ("", *rests[0]):
+            _include(writer, char)
         return _not_the_end(rests[0])
     following: dict[str, list[str]] = {}
     for rest in rests:
         if rest:
             following.setdefault(rest[0], []).append(rest[1:])
+    if len(following) == 1 and "" not in rests and depth < _DEPTH:
+        ((first, ends),) = following.items()
+        _include(writer, first)
+        return choice(sequence(Literal(first), _fork(writer, tuple(ends), depth + 1)), _other_than(first))
     forks = [sequence(Literal(first), _unlike(writer, tuple(ends))) for first, ends in following.items()]
+    _include(writer, "")
     return choice(*([] if "" in rests else [QUOTE]), *forks, _elsewhere("".join(following)))
+
+
+def _include(writer: Writer, char: str) -> None:
+    """Have the rules in the grammar that `_other_than` and `_elsewhere` refer to, or for "", only the latter."""
+    if char:
+        writer.fixed(_other_than(char).name, choice(QUOTE, _elsewhere(char)))
+    for name in ("escape", "text", "longer"):
+        writer.static(name)
 
 
 @lru_cache(maxsize=4096)
 def _not_the_end(rest: str) -> Expr:
     """A text with its quote at the end, that is not this one."""
     if not rest:
-        return _elsewhere("")
-    return choice(QUOTE, sequence(Literal(rest[0]), _not_the_end(rest[1:])), _elsewhere(rest[0]))
+        return Ref("longer")
+    return choice(sequence(Literal(rest[0]), _not_the_end(rest[1:])), _other_than(rest[0]))
+
+
+def _other_than(char: str) -> Ref:
+    """The rule of texts that end here, or go on with another character."""
+    return Ref(f"{OTHER_THAN}{ord(char):x}")
 
 
 @lru_cache(maxsize=1024)

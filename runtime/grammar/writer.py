@@ -86,6 +86,12 @@ class Writer:
                 todo += references(self._rules[one])
         return Ref(name)
 
+    def fixed(self, name: str, body: Expr) -> None:
+        """A rule that has the same name in every grammar."""
+        if name not in self._rules:
+            self._rules[name] = body
+            self.sure.add(name)
+
     def value(self, formula: Formula, hint: str) -> Expr:
         """What writes a value that the formula allows."""
         if formula == ANY:
@@ -168,13 +174,18 @@ class Writer:
         return self.static(kind)
 
     def _name(self, hint: str) -> str:
-        base = re.sub(r"[^A-Za-z0-9]+", "-", hint).strip("-")[-40:] or "rule"
-        name = base
+        name = base = _named_after(hint)
         while name in self._taken:
             self._taken[base] += 1
             name = f"{base}-{self._taken[base]}"
         self._taken[name] = 1
         return name
+
+
+@lru_cache(maxsize=4096)
+def _named_after(hint: str) -> str:
+    base = re.sub(r"[^A-Za-z0-9]+", "-", hint).strip("-")[-40:].strip("-") or "rule"
+    return f"key-{base}" if base.startswith(tries.OTHER_THAN) else base
 
 
 def references(expr: Expr) -> list[str]:
