@@ -7,7 +7,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime.errors import EngineClosed
+from runtime.errors import EngineClosed, QueueFull
 from runtime.session import Runtime
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
@@ -91,6 +91,7 @@ class AsyncRuntime:
         self._runtime = Runtime(**options)
         self.settings, self.catalog = self._runtime.settings, self._runtime.catalog
         self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet")
+        self._starting = 0  # runs that have not begun: they wait for the pool, or for a model
 
     async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
         """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
@@ -118,7 +119,23 @@ class AsyncRuntime:
         return result
 
     async def start(self, job: Job, emit: Emit) -> Ticket:
-        """As `Runtime.start`. Cancelled while it waits, it takes the run back as soon as that has begun."""
+        """As `Runtime.start`. Cancelled while it waits, it withdraws the job, or takes back the run that has begun.
+
+        Raises `QueueFull` too when as many runs wait to begin as may wait in an engine.
+        """
+        room = self.settings.slots + (0 if job.request.reject_if_busy else self.settings.queue)
+        if self._starting >= room:
+            raise QueueFull(f"{self._starting} requests wait to begin.", "Try again in a moment.")
+        self._starting += 1
+        try:
+            async with asyncio.timeout(job.deadline.left):
+                return await self._begun(job, emit)
+        except TimeoutError:
+            raise job.deadline.missed() from None
+        finally:
+            self._starting -= 1
+
+    async def _begun(self, job: Job, emit: Emit) -> Ticket:
         try:
             begun = self._threads.submit(self._runtime.start, job, emit)
         except RuntimeError:  # the pool has shut down
@@ -128,7 +145,12 @@ class AsyncRuntime:
         except asyncio.CancelledError:
             if not begun.cancel():
                 begun.add_done_callback(_take_back)
+                self.withdraw(job)
             raise
+
+    def withdraw(self, job: Job) -> None:
+        """As `Runtime.withdraw`."""
+        self._runtime.withdraw(job)
 
     async def load(self, model: Model) -> None:
         """As `Runtime.load`."""

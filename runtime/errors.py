@@ -25,6 +25,7 @@
     ├── NotServed
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
+    │   │   └── TooSlow       its body did not come in time
     │   └── Cancelled         its caller took the request back
     ├── ConfigError           a setting or a configuration file is wrong
     └── EngineError           the engine failed, which is our fault
@@ -194,6 +195,10 @@ class TimedOut(NotServed):
     """The request's own time limit has passed."""
 
     code, status, exit_code = 3007, 408, 75
+
+
+class TooSlow(TimedOut):
+    """A request's body did not come in time."""
 
 
 class Cancelled(NotServed):

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked."""
+    """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked, and
+    until when it must have begun."""
 
     choice: Choice
     inputs: Inputs
     request: Request
+    deadline: Deadline
 
 
 def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, timeout: float) -> Request:
@@ -81,9 +83,24 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds, self._end = seconds, time.monotonic() + seconds
 
+    @property
     def left(self) -> float:
         """Seconds, 0 when it has passed."""
         return max(0.0, self._end - time.monotonic())
+
+    @property
+    def waited(self) -> float:
+        """Seconds that are gone."""
+        return self._seconds - self.left
+
+    def give_up(self) -> None:
+        """Nobody waits any more: it has passed now."""
+        self._end = 0.0
+
+    def check(self) -> None:
+        """Raises `TimedOut` when it has passed."""
+        if not self.left:
+            raise self.missed()
 
     def missed(self) -> TimedOut:
         return TimedOut(f"The request's {self._seconds:g} seconds passed before its model was loaded.")

@@ -107,7 +107,7 @@ class Runtime:
             date=self.settings.date or prompt.date_string(self._today()),
             timeout=self.settings.timeout,
         )
-        return Job(choice, inputs, request)
+        return Job(choice, inputs, request, self._deadline(request.timeout))
 
     def answer(self, job: Job) -> dict[str, Any]:
         """Run to the end, and give the whole answer."""
@@ -123,15 +123,20 @@ class Runtime:
 
     def start(self, job: Job, emit: Emit) -> Ticket:
         """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
-        deadline = self._deadline(job.request.timeout)
-        with self._my_turn(deadline):
+        with self._my_turn(job.deadline):
             try:
-                return self._begin(job, emit, deadline)
+                return self._begin(job, emit)
             except EngineClosed:
                 if self._closed:
                     raise
                 self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
-                return self._begin(job, emit, deadline)
+                return self._begin(job, emit)
+
+    def withdraw(self, job: Job) -> None:
+        """Give up a job that `start` has not begun, and may be waiting with: it ends that wait, and loads nothing."""
+        job.deadline.give_up()
+        with self._state:
+            self._state.notify_all()
 
     def load(self, model: Model) -> None:
         """Load a model before its first run. Raises what `run` would for a model that cannot be had."""
@@ -174,19 +179,19 @@ class Runtime:
 
     @contextlib.contextmanager
     def _my_turn(self, deadline: Deadline) -> Iterator[None]:
-        if not self._turn.acquire(timeout=deadline.left()):
+        if not self._turn.acquire(timeout=deadline.left):
             raise deadline.missed()
         try:
+            deadline.check()
             yield
         finally:
             self._turn.release()
 
-    def _begin(self, job: Job, emit: Emit, deadline: Deadline) -> Ticket:
+    def _begin(self, job: Job, emit: Emit) -> Ticket:
         """Submit to the engine of the job's model, with the turn held. It gets what is left of the request's time."""
-        engine = self._ready(job.choice, deadline)
-        if not (left := deadline.left()):
-            raise deadline.missed()
-        return self._submit(engine, replace(job.request, timeout=left), emit)
+        engine = self._ready(job.choice, job.deadline)
+        job.deadline.check()
+        return self._submit(engine, replace(job.request, waited=job.deadline.waited), emit)
 
     def _ready(self, choice: catalog.Choice, deadline: Deadline) -> Engine:
         """The engine of this model, loaded if need be, with the turn held."""
@@ -204,8 +209,8 @@ class Runtime:
     def _load(self, config: EngineConfig, deadline: Deadline) -> None:
         """Put this model in the place of the one that is loaded, once that has answered all it runs."""
         with self._state:
-            if not self._state.wait_for(self._is_idle, deadline.left()):
-                raise deadline.missed()
+            self._state.wait_for(lambda: self._is_idle() or not deadline.left, deadline.left)
+        deadline.check()
         self._check_open()
         self._drop_engine()
         log.info("loading %s", config.model)

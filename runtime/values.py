@@ -124,7 +124,8 @@ class Inputs:
 class Request:
     """What an engine is asked to do: go on after `prompt` for at most `max_tokens` tokens.
 
-    `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds from submission.
+    `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds, of which `waited`
+    are gone when it is submitted.
     `reject_if_busy`: rather be refused than wait for a place.
     """
 
@@ -135,6 +136,7 @@ class Request:
     stop: tuple[str, ...] = ()
     lora: str | None = None
     timeout: float | None = None
+    waited: float = 0.0
     reject_if_busy: bool = False
 
 

@@ -6,19 +6,20 @@ import asyncio
 import gc
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime import AsyncRuntime
-from runtime.errors import EngineClosed, EngineError, InvalidRequest, QueueFull, UnknownModel
+from runtime.errors import EngineClosed, EngineError, InvalidRequest, QueueFull, TimedOut, UnknownModel
 from runtime.values import Failed, Text
 from tests.fake_engine import FakeEngine, FakeEngines, answer
+from tests.gate import comes_true
 from tests.models import expected, key_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
     from runtime.engine import Emit, EngineConfig
     from runtime.values import Event, Request
@@ -181,25 +182,87 @@ def test_a_cancelled_task_cancels_its_run(model: str, stream: bool) -> None:
     assert engine.running == {}
 
 
-def test_a_task_cancelled_while_the_model_loads_ends_at_once_and_its_run_is_taken_back(model: str) -> None:
-    engine, loading, go = Telling([Text("a")]), threading.Event(), threading.Event()
+class SlowLoad:
+    """Makes an engine when `go` is set; `loading` is set once it is asked for."""
 
-    def make(*_: object) -> FakeEngine:
-        loading.set()
-        assert go.wait(PATIENCE)
-        return engine
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+        self.loading, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, *_: object) -> FakeEngine:
+        self.loading.set()
+        assert self.go.wait(PATIENCE)
+        return self.engine
+
+
+def test_a_task_cancelled_while_the_model_loads_ends_at_once_and_its_run_never_begins(model: str) -> None:
+    load = SlowLoad()
 
     async def use(ai: AsyncRuntime) -> None:
         task = asyncio.create_task(ai.run(model, BODY))
-        assert await happens(loading)
+        assert await happens(load.loading)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        go.set()
-        assert await happens(engine.cancelled)
+        load.go.set()
 
-    with_runtime(model, make, use)
-    assert (len(engine.requests), engine.running) == (1, {})
+    with_runtime(model, load, use)  # which waits for the load before it closes
+    assert load.engine.requests == []
+
+
+def test_while_a_model_loads_no_more_runs_wait_than_may_wait_in_an_engine(model: str) -> None:
+    load = SlowLoad()
+
+    async def use(ai: AsyncRuntime) -> list[Any]:
+        runs = [asyncio.create_task(ai.run(model, BODY)) for _ in range(3)]
+        assert await happens(load.loading)
+        with pytest.raises(QueueFull):
+            await ai.run(model, BODY)
+        with pytest.raises(QueueFull):
+            await ai.run(model, BODY, options={"rejectIfBusy": True})
+        load.go.set()
+        return await asyncio.gather(*runs)
+
+    async def main() -> list[Any]:
+        async with AsyncRuntime(files=[model], make_engine=load, slots=1, queue=2) as ai:
+            return await use(ai)
+
+    assert [result["response"] for result in run(main())] == ["ok"] * 3
+
+
+def test_while_a_model_loads_every_run_ends_at_its_own_time(model: str) -> None:
+    load = SlowLoad()
+
+    async def use(ai: AsyncRuntime) -> None:
+        waiting = asyncio.create_task(ai.run(model, BODY))
+        assert await happens(load.loading)
+        late = [ai.run(model, BODY, timeout=0.05) for _ in range(10)]  # more than there are threads
+        ended = await asyncio.gather(*late, return_exceptions=True)
+        assert [type(error) for error in ended] == [TimedOut] * 10
+        load.go.set()
+        await waiting
+
+    with_runtime(model, load, use)
+
+
+def test_a_run_that_is_taken_back_does_not_put_its_model_in_the_place_of_another(model: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(Path(model).read_bytes())
+    engines = one_engine([Text("a")])
+
+    async def main() -> None:
+        async with AsyncRuntime(files=[model, other], make_engine=engines) as ai:
+            running = await ai.run(model, BODY, stream=True)
+            swapping = asyncio.create_task(ai.run(other, BODY))
+            await asyncio.sleep(0)  # it has begun to wait when the next run has its turn
+            assert await asyncio.to_thread(lambda: comes_true(lambda: ai._starting == 1))
+            swapping.cancel()
+            await asyncio.gather(swapping, return_exceptions=True)
+            assert (await ai.run(model, BODY, timeout=PATIENCE))["response"] == "ok"
+            await running.close()
+
+    run(main())
+    assert len(engines.made) == 1
 
 
 def test_closing_while_the_model_loads_stops_the_load(model: str) -> None:

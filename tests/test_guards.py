@@ -43,7 +43,8 @@ def verdict(found: Any, **access: Any) -> type[LlamaletError] | None:
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "localhost:8788", "LocalHost:1", "127.0.0.1", "127.0.0.1:8788", "[::1]", "[::1]:8788", "box.lan",
+    ["localhost", "localhost:8788", "LocalHost:1", "127.0.0.1", "127.0.0.1:8788", "[::1]", "[::1]:8788",
+     "127.0.0.2", "192.168.1.8:80", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[FD00::7]:8788", "box.lan",
      "BOX.lan:80"],
 )  # fmt: skip
 def test_this_machines_names_and_those_of_the_setting_are_let_in(host: str) -> None:
@@ -52,8 +53,8 @@ def test_this_machines_names_and_those_of_the_setting_are_let_in(host: str) -> N
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.com", "localhost.evil.com", "evil.com:8788", "localhost.", "0.0.0.0", "0.0.0.0:8788", "127.0.0.2",
-     "127.0.0.1.evil.com", "127.1", "2130706433", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "box.lan.evil.com",
+    ["evil.com", "localhost.evil.com", "evil.com:8788", "localhost.", "0.0.0.0", "0.0.0.0:8788",
+     "127.0.0.1.evil.com", "127.1", "2130706433", "[::]", "box.lan.evil.com",
      "xbox.lan", " localhost", "local\u00adhost", "locаlhost".encode().decode("latin-1"), "localhost\t", "localhost/"],
     ids=ascii,
 )  # fmt: skip
@@ -76,19 +77,6 @@ def test_without_a_host_nobody_is_let_in() -> None:
 
 def test_two_hosts_are_a_bad_header() -> None:
     assert verdict(scope(("host", "localhost"), ("host", "localhost"))) is BadHeader
-
-
-@pytest.mark.parametrize(
-    ("server", "host"),
-    [("192.168.1.7", "192.168.1.7:8788"), ("fd00::7", "[fd00::7]:8788"), ("fd00::7", "[FD00::7]")],
-)
-def test_the_address_that_the_connection_came_in_on_is_a_name_of_this_machine(server: str, host: str) -> None:
-    assert verdict(scope(("host", host), server=server)) is None
-
-
-@pytest.mark.parametrize("host", ["192.168.1.8", "fd00::7", "[192.168.1.7]"])
-def test_another_address_is_refused(host: str) -> None:
-    assert verdict(scope(("host", host), server="192.168.1.7")) in (Forbidden, BadHeader)
 
 
 # -- Origin ----------------------------------------------------------------------------------------------------------
@@ -196,9 +184,15 @@ def test_the_token_may_be_in_a_variable(tmp_path: Path) -> None:
     assert Access.of(found).token == TOKEN.encode()
 
 
-def test_a_token_and_a_file_are_one_too_many(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Both token and token_file are set"):
+def test_a_token_and_a_file_from_one_place_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both token and token_file are set"):
         access(tmp_path, token=TOKEN, token_file=tmp_path / "token")
+
+
+def test_of_a_token_and_a_file_from_two_places_the_higher_holds(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(TOKEN[::-1], "utf-8")
+    found = settings.load({"token_file": tmp_path / "file"}, env={"LLAMALET_TOKEN": TOKEN}, folder=tmp_path)
+    assert Access.of(found).token == TOKEN[::-1].encode()
 
 
 @pytest.mark.parametrize("wrong", ["x" * 15, "x" * 513, "with a space in it", "tökenwithumlauts", "tab\ttab\ttab\ttab"])
@@ -249,7 +243,7 @@ GOOD = {"authorization": f"Bearer {TOKEN}"}
     ("headers", "status", "code", "said"),
     [
         ({}, 400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"),
-        ({"authorization": "Bearer"}, 400, 6003, "Invalid request headers Invalid format for Authorization header"),
+        ({"authorization": "Bearer"}, 400, 6003, "Invalid request headers (Invalid format for Authorization header)"),
         ({"authorization": "Bearer wrong"}, 401, 10000, "Authentication error"),
         (GOOD | {"origin": "null"}, 403, 9109, "Unauthorized to access requested resource"),
         (GOOD | {"host": "evil.com"}, 403, 9109, "Unauthorized to access requested resource"),

@@ -159,7 +159,7 @@ CLOSED = EngineClosed("closed")
         (FULL, (429, 3040), {"retry-after": "2"}),
         (BROKEN, (500, 5000), {}),
         ([Failed(BROKEN)], (500, 5000), {}),
-        ([Failed(LATE)], (408, 3007), {"x-should-retry": "false", "connection": "close"}),
+        ([Failed(LATE)], (408, 3007), {"x-should-retry": "false"}),
         ([Failed(CLOSED)], (503, 5000), {"retry-after": "2"}),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 from runtime import AsyncRuntime
 from runtime.errors import EngineError
-from runtime.server import streams
+from runtime.server import listen, streams
 from runtime.server.app import application
 from runtime.values import Failed, Progress, Text
 from tests.fake_engine import FakeEngine, answer
@@ -272,7 +272,7 @@ def test_a_connection_goes_on_after_a_stream_that_failed(server: Scripted) -> No
 def test_a_client_that_does_not_read_is_stopped(
     slow_server: Scripted, slow: Slow, lively: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(streams, "STALLED", 0.05)
+    monkeypatch.setattr(listen, "STALLED", 0.05)
     with slow_server.connection() as connection:
         connection.sendall(request(SENT))
         assert slow.submitted.wait(PATIENCE)
@@ -280,7 +280,7 @@ def test_a_client_that_does_not_read_is_stopped(
         assert slow.cancelled.wait(PATIENCE)
         rest = read_all(connection)
     assert (slow.running, len(rest) < 20_000_000) == ({}, True)  # nothing is kept for it
-    assert "a client did not read for 0.05 seconds; its answer was stopped" in caplog.text
+    assert "a client did not read for 0.05 seconds; its connection was ended" in caplog.text
 
 
 def test_a_client_that_reads_gets_all_however_much(server: Scripted) -> None:

@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import click
 
+from runtime import store
 from runtime.cli.scene import files, scene
 from runtime.settings import SETTINGS
 
 if TYPE_CHECKING:
     from runtime.aio import AsyncRuntime
+    from runtime.settings import Settings
 
 EXAMPLES = """\b
 Examples:
@@ -46,20 +48,25 @@ def serve(model: str | None, **options: Any) -> None:
 
     ai = AsyncRuntime(files=files(model or ""), **scene().options | options)
     name = _asked_for(ai, model)
+    if model:
+        choice = ai.catalog.find(model)
+        store.locate(choice.spec, choice.quant)  # before anybody is told that it is being loaded
     sockets = listen.open_sockets(ai.settings)
     url = listen.url(sockets)
 
     def announce() -> None:
-        _say(f"listening on {url} ({_who(ai)})")
+        at = "" if ai.settings.host == "localhost" else f" at {ai.settings.host}"
+        _say(f"listening on {url}{at} ({_who(ai)})")
         _say(f"loading {name}" if model else "no model is loaded; each is on its first use")
-        _say("try: " + _curl(url, name, needs_token=_has_token(ai)))
+        _say("try: " + _curl(url, name, ai.settings))
 
     listen.serve(ai, sockets, started=announce, model=model, loaded=lambda: _say(f"loaded {name}"))
 
 
 def _asked_for(ai: AsyncRuntime, model: str | None) -> str:
-    """The name by which clients ask for the model, or for the first of the catalogue. Raises `UnknownModel`."""
-    spec = ai.catalog.find(model).spec if model else ai.catalog.models[0]
+    """The name by which clients ask for the model, or for the first that is on this machine. Raises `UnknownModel`."""
+    here = (spec for spec in ai.catalog.models if store.available(spec))
+    spec = ai.catalog.find(model).spec if model else next(here, ai.catalog.models[0])
     return spec.aliases[0] if spec.path and spec.aliases else spec.id
 
 
@@ -71,9 +78,10 @@ def _has_token(ai: AsyncRuntime) -> bool:
     return bool(ai.settings.token_file or ai.settings.token)
 
 
-def _curl(url: str, name: str, *, needs_token: bool) -> str:
+def _curl(url: str, name: str, settings: Settings) -> str:
     """A line to try, for a shell."""
-    token = ' -H "Authorization: Bearer $TOKEN"' if needs_token else ""
+    given = f"$(cat {shlex.quote(str(settings.token_file))})" if settings.token_file else "$LLAMALET_TOKEN"
+    token = f' -H "Authorization: Bearer {given}"' if settings.token_file or settings.token else ""
     body = json.dumps({"prompt": "Why is the sky blue?"})
     address = shlex.quote(f"{url}/ai/run/" + quote(name, safe="/@:"))
     return f"curl {address}{token} -d '{body}'"

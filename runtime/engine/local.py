@@ -169,7 +169,7 @@ class LocalEngine:
             self._end(sequence)
             sequence.finish("cancelled", now)
         for sequence in [s for s in (*self._scheduler.live, *self._scheduler.waiting) if s.deadline <= now]:
-            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:.1f} seconds."))
+            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
         for sequence in self._scheduler.admit():
             self._start(sequence, now)
 

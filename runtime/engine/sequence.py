@@ -69,7 +69,7 @@ class Sequence:
     def deadline(self) -> float:
         """When it must be done, on the engine's clock."""
         timeout = self.request.timeout
-        return float("inf") if timeout is None else self.times.submitted + timeout
+        return float("inf") if timeout is None else self.times.submitted + timeout - self.request.waited
 
     def decoded(self, n_past: int, now: float) -> None:
         """`n_past` of its tokens are in the KV cache now."""

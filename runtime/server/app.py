@@ -16,7 +16,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from runtime.errors import BadAccount, EngineClosed, EngineError, LlamaletError, NoRoute, UnknownModel, WrongMethod
+from runtime.errors import (
+    BadAccount,
+    EngineClosed,
+    EngineError,
+    LlamaletError,
+    NoRoute,
+    UnknownModel,
+    Unsupported,
+    WrongMethod,
+)
 from runtime.server.guards import Access, Guard, read_body
 from runtime.server.replies import refusal, reply
 from runtime.server.streams import EventStream, until_gone
@@ -31,6 +40,7 @@ log = logging.getLogger("llamalet.server")
 
 RUN = "/ai/run/{model:path}"
 NO_ROUTE = "No route for that URI"
+HINT = "llamalet answers POST /ai/run/{model}, with or without /client/v4/accounts/{id}, GET /healthz and GET /readyz"
 
 
 def application(
@@ -74,11 +84,13 @@ async def run(request: Request) -> Any:
     """Answer a body with a model, whole or as a stream."""
     ai: AsyncRuntime = request.app.state.ai
     _check_account(request.path_params.get("account_id"), request.scope["path"])
+    if request.query_params.get("queueRequest", "false") != "false":
+        raise Unsupported("queueRequest is not supported yet.", "Leave it out: the answer comes at once.")
     body = envelope.decode(await read_body(request))
     try:
         job = await ai.prepare(request.path_params["model"], body)
     except UnknownModel as error:
-        raise NoRoute(NO_ROUTE, f"({error})") from None
+        raise NoRoute(NO_ROUTE, str(error)) from None
     if job.inputs.stream:
         return EventStream(ai, job)
     result = await until_gone(request.receive, ai.answer(job))
@@ -139,8 +151,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as it is registered
     wrong_method = error.status_code == WrongMethod.status
-    told = WrongMethod(f"{request.method[:20]} not supported for requested URI.") if wrong_method else NoRoute(NO_ROUTE)
-    response = await _refused(request, told)
+    method = f"{request.method[:20]} not supported for requested URI."
+    response = await _refused(request, WrongMethod(method) if wrong_method else NoRoute(NO_ROUTE, HINT))
     response.headers.update(error.headers or {})  # which methods there are
     return response
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ from runtime.errors import (
     Forbidden,
     LlamaletError,
     NoToken,
-    TimedOut,
     TooLarge,
+    TooSlow,
     WrongToken,
 )
 from runtime.server.replies import refusal
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from runtime.settings import Settings
 
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 OPEN = ("/healthz", "/readyz")  # say nothing that needs a token
 MAX_BODY = 1024 * 1024  # bytes: far more text than any context holds
 DISCARDED = 16 * MAX_BODY  # read and thrown away, so that the client is through with sending and reads why
@@ -45,7 +45,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{16,512}")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is asked of whoever comes in. hosts: names in lower case, besides those of loopback. origins: of pages that
+    """What is asked of whoever comes in. hosts: names in lower case, besides localhost. origins: of pages that
     may call. token: None asks for none."""
 
     token: bytes | None = field(default=None, repr=False)
@@ -96,7 +96,7 @@ def check(scope: Scope, access: Access) -> None:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises `TooLarge` for one over MAX_BODY, `TimedOut` for one that takes too long."""
+    """The whole body. Raises `TooLarge` for one over MAX_BODY, `TooSlow` for one that takes too long."""
     body, size = bytearray(), _content_length(request)
     too_large = TooLarge(f"Request is too large: the body has more than {MAX_BODY} bytes.", "Shorten the prompt.")
     if size > DISCARDED or (size > MAX_BODY and "expect" in request.headers):  # which waits for leave to send
@@ -111,7 +111,7 @@ async def read_body(request: Request) -> bytes:
                 elif size > DISCARDED:
                     break
     except TimeoutError:
-        raise TimedOut(f"Request timeout: the body did not come within {BODY_SECONDS:g} seconds.") from None
+        raise TooSlow(f"Request timeout: the body did not come within {BODY_SECONDS:g} seconds.") from None
     if size > MAX_BODY:
         raise too_large
     return bytes(body)
@@ -133,12 +133,18 @@ def _check_host(scope: Scope, access: Access) -> None:
     found = _HOST.fullmatch(host.lower())
     if not found:
         raise BadHeader("Invalid request headers", "There must be one Host header, with a name and perhaps a port.")
-    here = (scope.get("server") or ("",))[0]  # the address that the client has reached, which no page can rebind
-    names = (*LOOPBACK, *access.hosts, f"[{here}]" if ":" in here else here)
-    if found[1] not in names:
+    if found[1] not in ("localhost", *access.hosts) and not _is_address(found[1]):
         raise Forbidden(
             "Unauthorized to access requested resource", f"The host {host[:80]!r} is not in the setting `hosts`."
         )
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is an IP address: what a page rebinds is a name. 0.0.0.0 is none, yet browsers take it to loopback."""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
 
 
 def _given_token(scope: Scope) -> bytes | None:
@@ -162,21 +168,31 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _token(settings: Settings) -> bytes | None:
-    if settings.token_file and settings.token:
-        raise ConfigError("Both token and token_file are set.", "Set one of them.")
-    origin = settings.origin("token_file" if settings.token_file else "token")
-    token = _read(settings.token_file, origin) if settings.token_file else settings.token
-    if token is None:
+    """The token of the setting that is from the higher place, as for all settings."""
+    given = sorted((_level(settings, name), name) for name in ("token", "token_file") if getattr(settings, name))
+    if not given:
         return None
-    if not _TOKEN.fullmatch(token):
+    name = given[0][1]
+    if len(given) > 1 and given[0][0] == given[1][0]:
+        raise ConfigError(f"{settings.origin(name)}: both token and token_file are set.", "Set one of them.")
+    token = settings.token if name == "token" else _read(settings.token_file, settings.origin(name))
+    if not token or not _TOKEN.fullmatch(token):
         raise ConfigError(
-            f"{origin}: the token is not accepted; it takes 16 to 512 printable ASCII characters without a space.",
+            f"{settings.origin(name)}: the token is not accepted; it takes 16 to 512 printable ASCII characters, none "
+            "of them a space.",
             'One is made by: python -c "import secrets; print(secrets.token_urlsafe())"',
         )
     return token.encode()
 
 
-def _read(path: Path, origin: str) -> str:
+def _level(settings: Settings, name: str) -> int:
+    """Which place the setting is from: an argument wins over the environment, and that over the file."""
+    origin = settings.origin(name)
+    return 0 if origin == "argument" else 1 if origin.startswith("LLAMALET_") else 2
+
+
+def _read(path: Path | None, origin: str) -> str:
+    assert path is not None  # noqa: S101 - as the setting is given
     try:
         return path.read_text("utf-8").strip()
     except OSError as wrong:

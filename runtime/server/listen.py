@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from runtime.aio import AsyncRuntime
     from runtime.settings import Settings
 
+log = logging.getLogger("llamalet.server")
+
 DRAIN = 30.0  # seconds that answers may take to their end after SIGTERM; systemd kills after 90, Docker after 10
 UNREAD = 5.0  # seconds that clients have to read that the engine was closed
-CONNECTIONS = 256  # at once; each holds a buffer or two, and few can be answered at a time
-HEAD_BYTES = 32 * 1024  # of a request's line and headers
+CONNECTIONS = 512  # at once; more are ended as they come. A process may often have 1,024 files open
+HEAD_BYTES = 32 * 1024  # of a request's line and headers, while they are not whole
+STALLED = 30.0  # seconds that a client may not read, before its connection is ended, and its place goes to another
 HEAD_SECONDS = 10.0  # that these may take to come
 KEEP_ALIVE = 5  # seconds that an idle connection stays open; uvicorn's own
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # no IPv6 on this machine, say
@@ -52,7 +56,7 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
     for family, address in addresses:
         port = sockets[0].getsockname()[1] if sockets else settings.port
         try:
-            sockets.append(socket.create_server((address, port), family=family, backlog=CONNECTIONS))
+            sockets.append(socket.create_server((address, port), family=family))
         except OSError as wrong:
             if wrong.errno not in _NOT_THERE:
                 for one in sockets:
@@ -119,15 +123,17 @@ def serve(
 
 
 class Connection(H11Protocol):
-    """Closes when a request's head takes too long. Its requests can end it at once, by `abort` in their state, whatever
-    is still to be sent."""
+    """Ends when a request's head takes too long to come, or what was sent is not read."""
 
     _late: asyncio.TimerHandle | None = None
+    _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
         self._expect_head()
+        self._watch_reader(0)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -136,6 +142,17 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._forget_head()
+        if self._watch:
+            self._watch.cancel()
+
+    def _watch_reader(self, unread: int) -> None:
+        """Look every STALLED seconds whether the client reads: `unread` bytes were waiting at the last look."""
+        waiting = self.transport.get_write_buffer_size()
+        if unread and waiting >= unread:
+            log.warning("a client did not read for %g seconds; its connection was ended", STALLED)
+            self.transport.abort()
+        else:
+            self._watch = self.loop.call_later(STALLED, self._watch_reader, waiting)
 
     def _expect_head(self) -> None:
         """Have the clock run while a head has begun to come, and is not whole."""
@@ -167,7 +184,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=CONNECTIONS,
+                backlog=CONNECTIONS,
+                log_level="error",  # its warnings are about what clients send, and advise to install things
                 timeout_keep_alive=KEEP_ALIVE,
                 h11_max_incomplete_event_size=HEAD_BYTES,
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from runtime.errors import EngineClosed, ModelUnavailable, QueueFull, TimedOut
+from runtime.errors import EngineClosed, ModelUnavailable, QueueFull, TimedOut, TooLarge, TooSlow
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def refusal(scope: Scope, error: LlamaletError, *, parity: bool = False) -> Resp
         extra["retry_after"] = RETRY_AFTER
     elif isinstance(error, TimedOut | ModelUnavailable):  # clients would try again by themselves, to no avail
         extra["x_should_retry"] = "false"
-    if error.status in (408, 413):  # the rest of the body is still on its way
+    if isinstance(error, TooLarge | TooSlow):  # the rest of the body is still on its way
         extra["connection"] = "close"
     return reply(scope, envelope.failure(error, request_id(scope), parity=parity), error.status, **extra)

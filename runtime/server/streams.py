@@ -26,7 +26,6 @@ log = logging.getLogger("llamalet.server")
 T = TypeVar("T")
 FIRST_BYTE = 0.8  # seconds: clients and proxies give up on those who are silent, so a byte comes within a second
 HEARTBEAT = 10.0  # seconds between signs of life after that
-STALLED = 30.0  # seconds that a client may not read, before its place goes to another
 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
@@ -70,10 +69,6 @@ class EventStream:
             await self._pass_on(scope, send)
         except LlamaletError as error:
             await refusal(scope, error, parity=self._parity)(scope, receive, send)
-        except TimeoutError:
-            log.warning("a client did not read for %g seconds; its answer was stopped", STALLED)
-            if abort := scope.get("state", {}).get("abort"):  # else what it did not read would be kept for ever
-                abort()
         finally:
             starting.cancel()
             if starting.done() and not starting.cancelled() and (ticket := starting.result()):
@@ -131,10 +126,9 @@ class EventStream:
         return lines
 
     async def _write(self, scope: Scope, send: Send, lines: bytes, *, more: bool) -> None:
-        async with asyncio.timeout(STALLED):
-            if not self._has_begun:
-                self._has_begun = True
-                fields = {"content-type": "text/event-stream", **headers(scope)}
-                raw = [(name.encode(), value.encode()) for name, value in fields.items()]
-                await send({"type": "http.response.start", "status": 200, "headers": raw})
-            await send({"type": "http.response.body", "body": lines, "more_body": more})
+        if not self._has_begun:
+            self._has_begun = True
+            fields = {"content-type": "text/event-stream", **headers(scope)}
+            raw = [(name.encode(), value.encode()) for name, value in fields.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": raw})
+        await send({"type": "http.response.body", "body": lines, "more_body": more})

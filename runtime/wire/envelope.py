@@ -32,6 +32,8 @@ def success(result: Any, ignored: Iterable[str] = ()) -> dict[str, Any]:
 def failure(error: LlamaletError, request_id: str, *, parity: bool = False) -> dict[str, Any]:
     """The envelope of an error. Unless `parity`, with the hint, and with `error` as OpenAI's clients read it."""
     said = error.message if parity else str(error)
+    if isinstance(error, GatewayError) and error.hint and not parity:  # their messages are no sentences
+        said = f"{error.message} ({error.hint})"
     body: dict[str, Any]
     if isinstance(error, GatewayError):
         body = {"result": None, "success": False, "errors": [{"code": error.code, "message": said}], "messages": []}
