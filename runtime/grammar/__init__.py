@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.grammar.document import canonical
 from runtime.grammar.gbnf import Grammar
 from runtime.grammar.schema import grammar_of, printed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Grammar", "compile_grammar", "compile_schema"]
 
@@ -32,5 +37,19 @@ def compile_grammar(schema: Any, *, closed: bool = False) -> Grammar:
 
 @lru_cache(maxsize=64)
 def _compiled(text: str, closed: bool) -> tuple[Grammar, str]:
-    grammar = grammar_of(json.loads(text), closed=closed)
-    return grammar, printed(grammar)
+    with _uncollected():
+        grammar = grammar_of(json.loads(text), closed=closed)
+        return grammar, printed(grammar)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: what is made here is mostly kept, and looking through it again and again takes a
+    sixth of the time (docs/measurements.md). It is on again when the first of several threads in here is through."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
