@@ -11,8 +11,10 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.models import random_model
+from tests.vocabulary import NORMAL, spell, vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -21,18 +23,21 @@ class Check(Protocol):
 
 
 class Judge:
-    """llama.cpp with a vocabulary of a few hundred tokens, every single byte among them."""
+    """llama.cpp with a vocabulary of a few hundred tokens, every single byte among them, and of these pieces."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pieces: Iterable[bytes] = ()) -> None:
         from runtime.engine.llama.binding import c  # where tests run, and not where they are collected
 
         self._c = c
-        words = random_model(path, layers=1, embedding=32, heads=1, kv_heads=1, ff=32)
+        known = set(vocabulary().tokens)
+        vocab = vocabulary(extra={spell(piece): NORMAL for piece in pieces if spell(piece) not in known})
+        words = random_model(path, layers=1, embedding=32, heads=1, kv_heads=1, ff=32, vocab=vocab)
         params = c.llama_model_default_params()
         params.vocab_only = True
         self._model = c.llama_model_load_from_file(str(path).encode(), params)
         self._vocab = c.llama_model_get_vocab(self._model)
         self._end = words.id("<|eot_id|>")
+        self._ids = {token: number for number, token in enumerate(vocab.tokens)}
         self._known: dict[str, object] = {}
         self._one = c.llama_token_data()
         self._array = c.llama_token_data_array(data=ctypes.pointer(self._one), size=1, selected=-1, sorted=False)
@@ -53,6 +58,20 @@ class Judge:
                     return False
                 self._c.llama_sampler_accept(sampler, byte)
             return self._allows(sampler, self._end)
+        finally:
+            self._c.llama_sampler_free(sampler)
+
+    def ends(self, grammar: str, pieces: Iterable[bytes]) -> list[bool]:
+        """May the text end: before the first piece, and after each one up to the first that is refused."""
+        sampler = self._c.llama_sampler_clone(self._sampler(grammar))
+        found = [self._allows(sampler, self._end)]
+        try:
+            for token in (self._ids[spell(piece)] for piece in pieces):
+                if not self._allows(sampler, token):
+                    break
+                self._c.llama_sampler_accept(sampler, token)
+                found.append(self._allows(sampler, self._end))
+            return found
         finally:
             self._c.llama_sampler_free(sampler)
 

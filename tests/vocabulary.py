@@ -64,9 +64,9 @@ class Vocabulary:
         return self.tokens.index(token)
 
 
-def spell(text: str) -> str:
+def spell(text: str | bytes) -> str:
     """How byte-level BPE writes text: each byte is one printable character, a space is Ġ."""
-    return "".join(_BYTES[byte] for byte in text.encode())
+    return "".join(_BYTES[byte] for byte in (text.encode() if isinstance(text, str) else text))
 
 
 def vocabulary(words: Iterable[str] = (), *, extra: Mapping[str, int] | None = None) -> Vocabulary:

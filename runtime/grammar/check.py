@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime.errors import InvalidRequest
-from runtime.grammar import limits, stacks
+from runtime.grammar import crowds, limits
 from runtime.grammar.gbnf import Chars, Choice, Expr, Grammar, Literal, Ref, Repeat, Sequence
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def check(grammar: Grammar, *, ambiguous: bool = True) -> None:
     if survey.unrolled > limits.UNROLLED:
         raise _wrong("", f"unrolled, it has {survey.unrolled:,} elements; {limits.UNROLLED:,} are the most")
     _Beginnings(grammar.rules, survey).check()
-    if ambiguous and stacks.explodes(grammar):
+    if ambiguous and crowds.explodes(grammar):
         why = f"it is ambiguous: after a few characters there are over {limits.STACKS:,} ways to read them"
         raise _wrong("", why, "Let alternatives begin differently, above all where a rule leads back to itself.")
 

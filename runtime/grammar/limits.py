@@ -32,6 +32,13 @@ LOOKAHEAD: Final = 450
 # Rules with alternatives that begin alike, from which on a schema's grammar is searched for an explosion in any case.
 FORKS: Final = 8
 
+# What following a grammar may remember: stacks and steps, some 12 MB of them. Beyond that all is forgotten.
+STEPS: Final = 30_000
+# Characters that are told at once of a text that must come.
+FORCED: Final = 1_000
+# Characters to the end of a document; an end further away counts as none.
+END: Final = 1_000_000
+
 # What the compiler may spend.
 SECONDS: Final = 5.0
 STATES: Final = 5_000  # of one automaton

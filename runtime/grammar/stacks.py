@@ -1,151 +1,130 @@
-"""The engine's stacks, followed on purpose into trouble.
+"""Stacks: the ways in which a text so far can be read.
 
-llama.cpp keeps a stack for each way in which the text so far can be read, and pays for all of them at every token.
-Where a rule leads back to itself in two ways that begin alike, they double with each level: fifteen tokens take ten
-seconds (reference: llama-grammar.cpp, `llama_grammar_advance_stack`). `explodes` takes always the character that most
-ways allow, and sees whether they run away.
+llama.cpp keeps a stack for each, of what is still to be matched, and pays for all of them at every token (reference:
+llama-grammar.cpp, `llama_grammar_advance_stack`). Here a stack is a linked list, each list is made once, and what one
+turns into before its next character is remembered.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 
-from runtime.grammar import characters, limits
+from runtime.grammar import characters
 from runtime.grammar.gbnf import Chars, Choice, Expr, Grammar, Literal, Ref, Repeat, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
-Stack = int  # a number for each stack: equal ones have the same
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """An expression still to be matched, and what is to follow it.
+
+    Of a literal, the first `at` characters are behind us; of a repetition, `at` rounds, as far as it counts them.
+    """
+
+    expr: Expr
+    at: int
+    rest: Stack
 
 
-def explodes(grammar: Grammar) -> bool:
-    """Do the ways of reading become more than `limits.STACKS` within some characters?"""
-    stacks = Stacks(grammar)
-    current = stacks.closure([stacks.push(Ref("root"), 0)])
-    for step in range(limits.LOOKAHEAD):
-        if stacks.work > limits.STACKS:
-            return True
-        if step == limits.LOOKAHEAD // 3 and stacks.work < 8:
-            return False  # what multiplies has done so three times by now
-        following = [stacks.step(current, code) for code in stacks.crowded(current)]
-        if not following:
-            return False
-        stacks.work, current = max(following, key=lambda step: step[0])
-    return False
+_WRITABLE = characters.difference(characters.ALL, ((0, 0),))
+
+END = Sequence(())  # what is on top of the empty stack
+
+Stack = Cell | None  # None is the empty stack: the text may end
+_Top = tuple[Expr, int, Stack]  # a cell that nothing has to remember
 
 
 class Stacks:
-    """Stacks as linked lists of expressions still to be matched, each list made once."""
+    """The stacks of one grammar. Those it has made are equal when they are the same object."""
 
-    def __init__(self, grammar: Grammar) -> None:
-        self._rules = grammar.rules
-        self._cells: list[tuple[Expr, Stack]] = [(Literal(""), 0)]  # number 0 is the empty stack
-        self._numbers: dict[tuple[int, Stack], Stack] = {}
-        self._leaves: dict[Stack, set[Stack]] = {}
-        self.work = 0  # of the last step: stacks made, whether they are new or not
-        self._parts: dict[tuple[int, int, int | None], Repeat] = {}
-        self._ends: dict[str, Literal] = {}
+    def __init__(self, grammar: Grammar, *, most: float = math.inf) -> None:
+        """A stack that turns into more than `most` others is followed no further."""
+        self._rules, self._most = grammar.rules, most
+        self._cells: dict[tuple[int, int, Stack], Cell] = {}
+        self._leaves: dict[Stack, frozenset[Stack]] = {}
+        self._root = Ref("root")
 
-    def push(self, expr: Expr, rest: Stack) -> Stack:
-        key = (id(expr), rest)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._cells)
-            self._cells.append((expr, rest))
-        return number
+    def start(self) -> Stack:
+        return self._push(self._root, 0, None)
 
-    def closure(self, stacks: Iterable[Stack]) -> set[Stack]:
-        """The stacks that have a character on top, after all that these may turn into."""
-        found: set[Stack] = set()
-        for stack in stacks:
-            leaves = self._leaves.get(stack)
-            if leaves is None:
-                leaves = self._leaves[stack] = self._unfolded(stack)
-            found |= leaves
-            # The engine unfolds each by itself, and throws away afterwards what is there already.
-            self.work += len(leaves)
-            if self.work > limits.STACKS:
-                break
+    def leaves(self, stack: Stack) -> frozenset[Stack]:
+        """What the stack may turn into: stacks with a character on top, and the empty one where the text may end."""
+        found = self._leaves.get(stack)
+        if found is None:
+            found = self._leaves[stack] = self._unfolded(stack)
         return found
 
-    def _unfolded(self, stack: Stack) -> set[Stack]:
-        found: set[Stack] = set()
-        todo, seen = [stack], {stack}
-        while todo and len(found) <= limits.STACKS:
-            stack = todo.pop()
-            expr, rest = self._cells[stack]
-            if not stack or isinstance(expr, Chars) or (isinstance(expr, Literal) and expr.text):
-                found.add(stack)
-                continue
-            new = [one for one in self._expanded(expr, rest) if one not in seen]
-            seen.update(new)
-            todo += new
-        return found
+    def after(self, leaf: Cell) -> Stack:
+        """What is left of a leaf once its character has come."""
+        if isinstance(leaf.expr, Literal) and leaf.at + 1 < len(leaf.expr.text):
+            return self._push(leaf.expr, leaf.at + 1, leaf.rest)
+        return leaf.rest
 
-    def _expanded(self, expr: Expr, rest: Stack) -> list[Stack]:
+    def forget(self) -> None:
+        """Drop what is remembered. Stacks made before stay good, but equal ones made later are other objects."""
+        self._cells.clear()
+        self._leaves.clear()
+
+    def _push(self, expr: Expr, at: int, rest: Stack) -> Cell:
+        key = (id(expr), at, rest)  # expressions live as long as the grammar
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = Cell(expr, at, rest)
+        return cell
+
+    def _unfolded(self, stack: Stack) -> frozenset[Stack]:
+        found: set[Stack] = set()
+        todo = [_opened(stack)]
+        seen: set[tuple[int, int, Stack]] = set()
+        while todo and len(found) <= self._most:
+            expr, at, rest = top = todo.pop()
+            if isinstance(expr, Chars) or (isinstance(expr, Literal) and expr.text):
+                found.add(self._push(*top))
+            elif expr is END:
+                found.add(None)
+            elif (id(expr), at, rest) not in seen:
+                seen.add((id(expr), at, rest))
+                todo += self._expanded(*top)
+        return frozenset(found)
+
+    def _expanded(self, expr: Expr, at: int, rest: Stack) -> list[_Top]:
         match expr:
             case Ref(name):
-                return [self.push(self._rules[name], rest)]
+                return [(self._rules[name], 0, rest)]
             case Choice(options):
-                return [self.push(option, rest) for option in options]
-            case Sequence(items):
-                for item in reversed(items):
-                    rest = self.push(item, rest)
-                return [rest]
+                return [(option, 0, rest) for option in options]
+            case Sequence(items) if items:
+                for item in items[:0:-1]:
+                    rest = self._push(item, 0, rest)
+                return [(items[0], 0, rest)]
             case Repeat(item, low, high):
-                return self._repeated(expr, item, low, high, rest)
-        return [rest]
+                done = [] if at < low else [_opened(rest)]
+                if at == high:
+                    return done
+                rounds = min(at + 1, low) if high is None else at + 1
+                return [(item, 0, rest if rounds == high else self._push(expr, rounds, rest)), *done]
+        return [_opened(rest)]
 
-    def _repeated(self, expr: Repeat, item: Expr, low: int, high: int | None, rest: Stack) -> list[Stack]:
-        if high is None:
-            again = self.push(item, self.push(expr if not low else self._part(item, low - 1, None), rest))
-        else:
-            again = self.push(item, self.push(self._part(item, max(0, low - 1), high - 1), rest)) if high else rest
-        return [again] if low else [again, rest]
 
-    def _part(self, item: Expr, low: int, high: int | None) -> Repeat:
-        """What is left of a repetition; one object for equal ones, as stacks are told apart by them."""
-        key = (id(item), low, high)
-        return self._parts.setdefault(key, Repeat(item, low, high))
+def _opened(stack: Stack) -> _Top:
+    return (stack.expr, stack.at, stack.rest) if stack else (END, 0, None)
 
-    def step(self, stacks: set[Stack], code: int) -> tuple[int, set[Stack]]:
-        """The work that a character makes, and the stacks after it."""
-        self.work = 0
-        found = []
-        for stack in stacks:
-            expr, rest = self._cells[stack]
-            if isinstance(expr, Literal) and expr.text and ord(expr.text[0]) == code:
-                found.append(self.push(self._behind(expr), rest))
-            elif isinstance(expr, Chars) and characters.contains(expr.ranges, code) is not expr.negated:
-                found.append(rest)
-        after = self.closure(dict.fromkeys(found))
-        return self.work, after
 
-    def _behind(self, literal: Literal) -> Literal:
-        """The literal without its first character."""
-        text = literal.text[1:]
-        return self._ends.setdefault(text, Literal(text))
+def takes(leaf: Cell, code: int) -> bool:
+    """May the character come next on this stack?"""
+    expr = leaf.expr
+    if isinstance(expr, Literal):
+        return ord(expr.text[leaf.at]) == code
+    return isinstance(expr, Chars) and characters.contains(expr.ranges, code) is not expr.negated
 
-    def crowded(self, stacks: set[Stack]) -> list[int]:
-        """The characters that most stacks allow, a few of them."""
-        tops = [expr for expr, _ in (self._cells[stack] for stack in stacks if stack)]
-        votes: dict[int, int] = {}
-        classes: dict[Chars, int] = {}
-        for expr in tops:
-            if isinstance(expr, Literal):
-                votes[ord(expr.text[0])] = votes.get(ord(expr.text[0]), 0) + 1
-            elif isinstance(expr, Chars):
-                classes[expr] = classes.get(expr, 0) + 1
-        for chars in list(classes):
-            ranges = characters.complement(chars.ranges) if chars.negated else chars.ranges
-            for low, high in ranges[:4]:
-                votes.setdefault(low, 0)
-                votes.setdefault(high, 0)
-        for code in votes:
-            votes[code] += sum(
-                count
-                for chars, count in classes.items()
-                if characters.contains(chars.ranges, code) is not chars.negated
-            )
-        return sorted(votes, key=lambda code: -votes[code])[:4]
+
+@lru_cache(maxsize=1024)
+def writable(expr: Expr, at: int = 0) -> characters.Ranges:
+    """The characters that may come. No NUL, which ends a token's text in llama.cpp, and no surrogates."""
+    if isinstance(expr, Literal):
+        code = ord(expr.text[at])
+        return characters.intersection(((code, code),), _WRITABLE)
+    if isinstance(expr, Chars):
+        return characters.intersection(characters.complement(expr.ranges) if expr.negated else expr.ranges, _WRITABLE)
+    return characters.NONE
