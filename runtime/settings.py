@@ -59,6 +59,7 @@ TIMEOUT = Kind(
     _seconds,
 )
 PATH = file_path("the path of a TOML file")
+TOKENS = {"token", "token_file"}
 TOKEN: Kind[str] = Kind("a token", lambda value: True, str)  # checked where it is used: a complaint here would show it
 
 
@@ -216,8 +217,10 @@ def load(
     path = _named_file(file, env) or (folder or default_folder()) / "config.toml"
     # Each replaces what was given before it.
     given = _from_file(path) if os.path.exists(path) else {}
-    given |= _from_env(env)
-    given |= _from_arguments(overrides or {})
+    for higher in (_from_env(env), _from_arguments(overrides or {})):
+        if higher.keys() & TOKENS:  # two names of one thing: who says one unsays the other
+            given = {name: each for name, each in given.items() if name not in TOKENS}
+        given |= higher
     if "models" not in given and os.path.exists(beside := path.with_name("models.toml")):
         given["models"] = _Given(beside, "default")
     values: dict[str, Any] = {name: each.value for name, each in given.items()}

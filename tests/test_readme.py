@@ -14,6 +14,7 @@ import pytest
 from runtime import catalog
 from runtime.settings import SETTINGS
 from tests.models import canary_adapter, random_model
+from tests.servers import Hub
 from tests.test_clients import HERE as CLIENTS
 from tests.test_clients import needs_node
 
@@ -33,16 +34,8 @@ def snippets(language: str) -> list[str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model in the hub's cache under the name, and with the size, of Llama 3.2 1B."""
     folder = tmp_path_factory.mktemp("place")
-    spec = catalog.load().find("1b").spec
-    quant = spec.quant(spec.default_quant)
-    repository = folder / "hub" / f"models--{spec.repo.replace('/', '--')}"
-    snapshot = repository / "snapshots" / spec.revision
-    snapshot.mkdir(parents=True)
-    (repository / "refs").mkdir()
-    model = snapshot / quant.file
-    random_model(model, context=4096)
-    assert quant.size is not None
-    os.truncate(model, quant.size)  # sparse: it takes no room
+    random_model(folder / "tiny.gguf", context=4096)
+    Hub(folder / "hub", {"1b": folder / "tiny.gguf"})
     return folder
 
 

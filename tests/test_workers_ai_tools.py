@@ -7,28 +7,13 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import InvalidRequest, Unsupported
 from runtime.wire import published
 from runtime.wire.lenient import completed
 from runtime.wire.workers_ai import parse
+from tests.test_lenient import BIG, CHAT, refusal, unsupported
 
-BIG = "@cf/meta/llama-3.2-3b-instruct"
-CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 FLAT = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 NESTED = {"type": "function", "function": FLAT}
-
-
-def refusal(**options: Any) -> str:
-    with pytest.raises(InvalidRequest) as refused:
-        parse({**CHAT, **options})
-    assert type(refused.value) is InvalidRequest
-    return refused.value.message
-
-
-def unsupported(model: str = "", **options: Any) -> str:
-    with pytest.raises(Unsupported) as refused:
-        parse({**CHAT, **options}, model)
-    return refused.value.message
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none"])

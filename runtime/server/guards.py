@@ -168,31 +168,21 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _token(settings: Settings) -> bytes | None:
-    """The token of the setting that is from the higher place, as for all settings."""
-    given = sorted((_level(settings, name), name) for name in ("token", "token_file") if getattr(settings, name))
-    if not given:
+    if settings.token_file and settings.token:
+        raise ConfigError(f"{settings.origin('token')}: both token and token_file are set.", "Set one of them.")
+    origin = settings.origin("token_file" if settings.token_file else "token")
+    token = _read(settings.token_file, origin) if settings.token_file else settings.token
+    if token is None:
         return None
-    name = given[0][1]
-    if len(given) > 1 and given[0][0] == given[1][0]:
-        raise ConfigError(f"{settings.origin(name)}: both token and token_file are set.", "Set one of them.")
-    token = settings.token if name == "token" else _read(settings.token_file, settings.origin(name))
-    if not token or not _TOKEN.fullmatch(token):
+    if not _TOKEN.fullmatch(token):
         raise ConfigError(
-            f"{settings.origin(name)}: the token is not accepted; it takes 16 to 512 printable ASCII characters, none "
-            "of them a space.",
+            f"{origin}: the token is not accepted; it takes 16 to 512 printable ASCII characters without a space.",
             'One is made by: python -c "import secrets; print(secrets.token_urlsafe())"',
         )
     return token.encode()
 
 
-def _level(settings: Settings, name: str) -> int:
-    """Which place the setting is from: an argument wins over the environment, and that over the file."""
-    origin = settings.origin(name)
-    return 0 if origin == "argument" else 1 if origin.startswith("LLAMALET_") else 2
-
-
-def _read(path: Path | None, origin: str) -> str:
-    assert path is not None  # noqa: S101 - as the setting is given
+def _read(path: Path, origin: str) -> str:
     try:
         return path.read_text("utf-8").strip()
     except OSError as wrong:
