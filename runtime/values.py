@@ -127,6 +127,7 @@ class Request:
     `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds, of which `waited`
     are gone when it is submitted.
     `reject_if_busy`: rather be refused than wait for a place.
+    `grammar`: GBNF with the root rule `root`, to which the answer is held.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Request:
     timeout: float | None = None
     waited: float = 0.0
     reject_if_busy: bool = False
+    grammar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

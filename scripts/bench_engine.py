@@ -155,7 +155,7 @@ class Plain:
 
     def _decode(self, tokens: list[int], position: int) -> int:
         self.context.batch.clear()
-        row = self.context.batch.add(0, tokens, position, output=True)
+        (row,) = self.context.batch.add(0, tokens, position, outputs=1)
         self.context.decode()
         return row
 

@@ -52,7 +52,7 @@ RANKS = [
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.
-ENGINE = ["", "llama", "sampling", "sequence", "scheduler", "inbox", "local"]
+ENGINE = ["", "llama", "pieces", "constraint", "widening", "sampling", "sequence", "scheduler", "inbox", "local"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -29,10 +29,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz ,.!?\n"
 class Recording(LocalEngine):
     """Keeps each sequence's tokens, and the logits that it sampled from."""
 
-    def _advance(self, sequence: Sequence, row: int) -> None:
-        logits.setdefault(sequence.request.id, []).append(self._context.logits(row).copy())
+    def _advance(self, sequence: Sequence, rows: list[int]) -> None:
+        logits.setdefault(sequence.request.id, []).append(self._context.logits(rows[-1]).copy())
         tokens[sequence.request.id] = sequence.tokens
-        super()._advance(sequence, row)
+        super()._advance(sequence, rows)
 
 
 logits: dict[str, list[NDArray[np.float32]]] = {}
@@ -44,7 +44,7 @@ def one_by_one(context: Context, sequence: list[int], n_prompt: int) -> list[NDA
     found = []
     for position, token in enumerate(sequence[:-1]):
         context.batch.clear()
-        row = context.batch.add(0, [token], position, output=True)
+        (row,) = context.batch.add(0, [token], position, outputs=1)
         context.decode()
         if position >= n_prompt - 1:
             found.append(context.logits(row).copy())

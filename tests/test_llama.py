@@ -38,7 +38,7 @@ def context(model: Model) -> Iterator[Context]:
 
 def decoded(context: Context, tokens: list[int], *, sequence: int = 0, position: int = 0) -> int:
     context.batch.clear()
-    row = context.batch.add(sequence, tokens, position, output=True)
+    (row,) = context.batch.add(sequence, tokens, position, outputs=1)
     assert context.decode()
     return row
 
@@ -46,12 +46,12 @@ def decoded(context: Context, tokens: list[int], *, sequence: int = 0, position:
 @pytest.mark.parametrize(
     ("what", "add"),
     [
-        ("a negative token", lambda batch: batch.add(0, [1, -1], 0, output=True)),
-        ("a token beyond the vocabulary", lambda batch: batch.add(0, [10**6], 0, output=True)),
-        ("a negative sequence", lambda batch: batch.add(-1, [1], 0, output=True)),
-        ("a sequence beyond the context's", lambda batch: batch.add(2, [1], 0, output=True)),
-        ("more tokens than the batch holds", lambda batch: batch.add(0, [1] * 65, 0, output=True)),
-        ("no tokens", lambda batch: batch.add(0, [], 0, output=True)),
+        ("a negative token", lambda batch: batch.add(0, [1, -1], 0, outputs=1)),
+        ("a token beyond the vocabulary", lambda batch: batch.add(0, [10**6], 0, outputs=1)),
+        ("a negative sequence", lambda batch: batch.add(-1, [1], 0, outputs=1)),
+        ("a sequence beyond the context's", lambda batch: batch.add(2, [1], 0, outputs=1)),
+        ("more tokens than the batch holds", lambda batch: batch.add(0, [1] * 65, 0, outputs=1)),
+        ("no tokens", lambda batch: batch.add(0, [], 0, outputs=1)),
     ],
 )
 def test_a_batch_refuses(context: Context, what: str, add: Callable[[object], object]) -> None:
@@ -66,9 +66,9 @@ def test_an_empty_batch_is_not_decoded(context: Context) -> None:
 
 
 def test_more_outputs_than_reserved_are_not_decoded(context: Context) -> None:
-    for position in range(3):
-        context.batch.add(0, [1], position, output=True)
-    with pytest.raises(EngineError, match="3 outputs"):
+    for position in range(5):
+        context.batch.add(0, [1], position, outputs=1)
+    with pytest.raises(EngineError, match="5 outputs"):
         context.decode()
 
 
@@ -99,7 +99,7 @@ def test_an_aborted_decode_leaves_the_sequence_as_it_was(context: Context) -> No
     decoded(context, [1, 2, 3])
     context.abort(True)
     context.batch.clear()
-    context.batch.add(0, [4], 3, output=True)
+    context.batch.add(0, [4], 3, outputs=1)
     assert not context.decode()
     assert context.length(0) == 3
     context.abort(False)

@@ -26,7 +26,10 @@ def drawn(
     sampling: Sampling, count: int = 1, *, prompt: Sequence[int] = (), logits: NDArray[np.float32] = LOGITS
 ) -> list[int]:
     sampler = Sampler(sampling, seed=1, prompt=prompt, n_vocab=len(logits))
-    tokens = [sampler.sample(logits, CANDIDATES) for _ in range(count)]
+    tokens = []
+    for _ in range(count):
+        tokens.append(sampler.sample(logits, CANDIDATES))
+        sampler.accept(tokens[-1])
     sampler.free()
     return tokens
 

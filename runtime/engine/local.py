@@ -7,11 +7,14 @@ import logging
 import secrets
 import threading
 import time
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from runtime import gguf
+from runtime.engine.constraint import Constraint, check_room
 from runtime.engine.inbox import Inbox
 from runtime.engine.llama import Candidates, Context, Model
+from runtime.engine.pieces import Pieces
 from runtime.engine.sampling import Sampler
 from runtime.engine.scheduler import Scheduler
 from runtime.engine.sequence import Sequence, Times
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from runtime.catalog import Adapter
     from runtime.engine import Emit, EngineConfig
     from runtime.engine.scheduler import Work
-    from runtime.values import Request
+    from runtime.values import FinishReason, Request
 
 log = logging.getLogger("llamalet.engine")
 
@@ -84,6 +87,11 @@ class LocalEngine:
             log.warning("LoRA adapter %s cannot be used: %s", adapter.name, error)
             return error
 
+    @cached_property
+    def _pieces(self) -> Pieces:
+        """Read when the first constrained request comes, on its caller's thread."""
+        return Pieces(self._model)
+
     # -- called from any thread ------------------------------------------------------------------------------------
 
     def submit(self, request: Request, emit: Emit) -> None:
@@ -112,6 +120,8 @@ class LocalEngine:
             raise InvalidRequest(f"max_tokens is {request.max_tokens}; it must be at least 1.")
         if request.lora is not None:
             self._adapter_named(request.lora)
+        if request.grammar is not None:
+            check_room(request.grammar, request.max_tokens, self._model, self._pieces)
         for token, _ in request.sampling.logit_bias:
             if not 0 <= token < self._model.n_vocab:
                 raise InvalidRequest(f"logit_bias names token {token}; this model has 0 to {self._model.n_vocab - 1}.")
@@ -155,9 +165,9 @@ class LocalEngine:
         self._set_adapter()
         ready = self._fill(work)
         self._decode([sequence for sequence, _ in work])
-        for sequence, row in ready:
+        for sequence, rows in ready:
             if not sequence.n_pending:
-                self._advance(sequence, row)
+                self._advance(sequence, rows)
 
     def _collect(self) -> None:
         """Take in new requests, drop the cancelled and the late, admit who fits."""
@@ -172,9 +182,12 @@ class LocalEngine:
             self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
         for sequence in self._scheduler.admit():
             self._start(sequence, now)
+            self._go_on(sequence, partial(sequence.begin, self._model))
 
     def _start(self, sequence: Sequence, now: float) -> None:
         sequence.times.admitted = now
+        if sequence.request.grammar is not None:
+            sequence.constraint = Constraint(sequence.request.grammar, self._model, self._pieces)
         sequence.sampler = Sampler(
             sequence.request.sampling,
             seed=self._draw_seed(),
@@ -188,17 +201,17 @@ class LocalEngine:
             self._context.set_adapter(*((None,) if name is None else self._adapter_named(name)))
             self._adapter = name
 
-    def _fill(self, work: list[Work]) -> list[tuple[Sequence, int]]:
-        """Put the work into the batch; who will have logits, and in which row."""
+    def _fill(self, work: list[Work]) -> list[tuple[Sequence, list[int]]]:
+        """Put the work into the batch; who will have logits, and in which rows."""
         batch = self._context.batch
         batch.clear()
         ready = []
         for sequence, n_tokens in work:
             tokens = sequence.tokens[sequence.n_past : sequence.n_past + n_tokens]
-            last = n_tokens == sequence.n_pending
-            row = batch.add(sequence.slot, tokens, sequence.n_past, output=last)
-            if last:
-                ready.append((sequence, row))
+            outputs = 1 + sequence.n_guessed if n_tokens == sequence.n_pending else 0
+            rows = batch.add(sequence.slot, tokens, sequence.n_past, outputs=outputs)
+            if rows:
+                ready.append((sequence, rows))
         return ready
 
     def _decode(self, sequences: list[Sequence]) -> None:
@@ -212,15 +225,23 @@ class LocalEngine:
         for sequence in sequences:
             sequence.decoded(self._context.length(sequence.slot), now)
 
-    def _advance(self, sequence: Sequence, row: int) -> None:
+    def _advance(self, sequence: Sequence, rows: list[int]) -> None:
+        logits = [self._context.logits(row) for row in rows]
+        self._go_on(sequence, partial(sequence.advance, logits, self._model, self._candidates))
+
+    def _go_on(self, sequence: Sequence, write: Callable[[], FinishReason | None]) -> None:
+        """Let the sequence write; what it does not keep of its guesses leaves the KV cache."""
+        n_past = sequence.n_past
         try:
-            reason = sequence.advance(self._context.logits(row), self._model, self._candidates)
+            reason = write()
         except LlamaletError as error:
             self._fail(sequence, error)
             return
         if reason:
             self._end(sequence)
             sequence.finish(reason, self._clock())
+        elif sequence.n_past < n_past:
+            self._context.forget(sequence.slot, sequence.n_past)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         self._end(sequence)
@@ -230,16 +251,14 @@ class LocalEngine:
         """Free all that a sequence holds, before its caller hears of the end."""
         if sequence.slot >= 0:
             self._context.forget(sequence.slot)
-        if sequence.sampler:
-            sequence.sampler.free()
+        sequence.free()
         self._scheduler.remove(sequence)
         self._inbox.end(sequence)
 
     def _shut_down(self, error: Exception) -> None:
         left = self._inbox.empty()
         for sequence in left:
-            if sequence.sampler:
-                sequence.sampler.free()
+            sequence.free()
         self._context.free()
         self._model.free()
         for sequence in left:

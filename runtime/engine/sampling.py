@@ -8,6 +8,7 @@ import numpy as np
 
 from runtime.engine.llama import Chain
 from runtime.engine.llama.sampler import MAX_PENALTY_WINDOW
+from runtime.engine.widening import likeliest_allowed
 from runtime.values import TokenLogprob
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from runtime.engine.constraint import Constraint
     from runtime.engine.llama import Candidates, Model
     from runtime.engine.llama.sampler import Stage
     from runtime.values import Sampling
@@ -67,22 +69,41 @@ class Sampler:
     def __init__(self, sampling: Sampling, *, seed: int, prompt: Sequence[int], n_vocab: int) -> None:
         chain = stages(sampling, fold_seed(seed if sampling.seed is None else sampling.seed))
         self._chain = Chain(n_vocab, chain)
-        self._logprobs = sampling.logprobs
+        self._sampling, self._greedy = sampling, chain[-1] == ("greedy",)
         repetition = next((i for i, stage in enumerate(chain) if stage[0] == "penalties" and stage[2] != 1.0), None)
         if repetition is not None:
             self._chain.remember(repetition, prompt[-MAX_PENALTY_WINDOW:])
 
-    def sample(self, logits: NDArray[np.float32], candidates: Candidates) -> int:
-        """The next token after logits (n_vocab,). Raises `EngineError` when they are not finite."""
+    def sample(self, logits: NDArray[np.float32], candidates: Candidates, constraint: Constraint | None = None) -> int:
+        """The next token after logits (n_vocab,). Raises `EngineError` when they are not finite.
+
+        The constraint is asked about the token that would come without it; only where it refuses that one, the
+        candidates are restricted to what it allows, then filtered, and drawn from again.
+        """
         candidates.fill(logits)
-        return self._chain.choose(candidates)
+        self._chain.shape(candidates)
+        token = self._chain.select(candidates)
+        if constraint is None or constraint.allows(token):
+            return token
+        candidates.fill(logits)
+        self._chain.shape(candidates)
+        possible = constraint.possible()
+        shaped = candidates.logits[possible]
+        candidates.fill_some(
+            *likeliest_allowed(possible, shaped, constraint.allowed, self._sampling, greedy=self._greedy)
+        )
+        return self._chain.select(candidates)
+
+    def accept(self, token: int) -> None:
+        """The token was written, sampled or not: the penalties count it."""
+        self._chain.accept(token)
 
     def logprob(self, token: int, logits: NDArray[np.float32], model: Model) -> tuple[TokenLogprob, ...]:
         """The token's log probability and those of the likeliest, if the request asked for them."""
-        if self._logprobs is None:
+        if self._sampling.logprobs is None:
             return ()
         logprobs = log_softmax(logits)
-        top = tuple((i, model.piece(i), float(logprobs[i])) for i in likeliest(logprobs, self._logprobs))
+        top = tuple((i, model.piece(i), float(logprobs[i])) for i in likeliest(logprobs, self._sampling.logprobs))
         return (TokenLogprob(token, model.piece(token), float(logprobs[token]), top),)
 
     def free(self) -> None:

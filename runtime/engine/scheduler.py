@@ -76,9 +76,11 @@ class Scheduler:
         """The work of the next step, all of it with `self.adapter`."""
         self._choose_adapter()
         mine = [sequence for sequence in self.live if sequence.request.lora == self.adapter]
-        answering = [Work(sequence, sequence.n_pending) for sequence in mine if not sequence.is_reading]
-        reading = sorted((s for s in mine if s.is_reading), key=lambda s: s.n_pending)
-        return answering + self._share(reading, self._room(answering))
+        answering = [sequence for sequence in mine if not sequence.is_reading]
+        self._beside = bool(answering) and len(mine) > 1
+        # One token of each answer goes into every batch; what is forced behind it shares the room left with prompts.
+        shares = self._shares(mine, self._room(len(answering)))
+        return [Work(one, _whole(one, shares[one.slot])) for one in (*answering, *_others(mine)) if shares[one.slot]]
 
     def measured(self, n_tokens: int, seconds: float) -> None:
         """Tell what the batch of the last plan took, so that the next chunks are sized by it."""
@@ -90,10 +92,8 @@ class Scheduler:
             extra = max(0.0, seconds - n_tokens * self._token_seconds)
             self._extra_seconds = _learned(self._extra_seconds, extra)
 
-    def _room(self, answering: list[Work]) -> int:
-        """Prompt tokens that may go beside the answers."""
-        used = sum(work.n_tokens for work in answering)
-        self._beside = bool(answering)
+    def _room(self, used: int) -> int:
+        """Tokens that may go into the batch beside those `used`."""
         extra = self._extra_seconds if self._beside else 0.0
         if self._token_seconds is None or extra is None:
             chunk = FIRST_CHUNK[self._beside]
@@ -103,15 +103,16 @@ class Scheduler:
         return min(chunk, self._batch - used)
 
     @staticmethod
-    def _share(reading: list[Sequence], room: int) -> list[Work]:
-        """Even shares, shortest first: a short prompt is not held up by a long one."""
-        work = []
-        for position, sequence in enumerate(reading):
-            share = min(sequence.n_pending, room // (len(reading) - position))
-            if share > 0:
-                work.append(Work(sequence, share))
-                room -= share
-        return work
+    def _shares(sequences: list[Sequence], room: int) -> dict[int, int]:
+        """Tokens of each, by slot: one of every answer, and even shares of the room, shortest first, so that a short
+        prompt is not held up by a long one."""
+        shares = {sequence.slot: 0 if sequence.is_reading else 1 for sequence in sequences}
+        waiting = {s.slot: s.n_pending - shares[s.slot] for s in sequences if s.n_pending > shares[s.slot]}
+        for position, slot in enumerate(sorted(waiting, key=waiting.__getitem__)):
+            share = min(waiting[slot], room // (len(waiting) - position))
+            shares[slot] += share
+            room -= share
+        return shares
 
     def _choose_adapter(self) -> None:
         """Stay with the adapter, unless nobody needs it or others have waited long enough: then the one not used for
@@ -123,6 +124,18 @@ class Scheduler:
             self.adapter, self._run = min(others, key=lambda name: self._last_used.get(name, 0)), 0
         self._run = self._run + 1 if others else 0
         self._last_used[self.adapter] = self._step
+
+
+def _others(sequences: list[Sequence]) -> list[Sequence]:
+    """Those that read their prompts, shortest first."""
+    return sorted((s for s in sequences if s.is_reading), key=lambda s: s.n_pending)
+
+
+def _whole(sequence: Sequence, n_tokens: int) -> int:
+    """`n_tokens`, where a guess is not parted from the token whose logits judge it: rather go on without."""
+    if 0 < sequence.n_pending - n_tokens <= sequence.n_guessed:
+        sequence.drop_guesses()
+    return min(n_tokens, sequence.n_pending)
 
 
 def _learned(known: float | None, seen: float) -> float:

@@ -9,10 +9,14 @@ from runtime.parse import OutputText
 from runtime.values import Done, Progress, Text, Timings, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Sequence as Many
+
     import numpy as np
     from numpy.typing import NDArray
 
     from runtime.engine import Emit
+    from runtime.engine.constraint import Constraint
     from runtime.engine.llama import Candidates, Model
     from runtime.engine.sampling import Sampler
     from runtime.values import FinishReason, Request, TokenLogprob
@@ -29,10 +33,11 @@ class Times:
 
 @dataclass(eq=False, slots=True)
 class Sequence:
-    """The tokens of one request: first those of its prompt, then those sampled.
+    """The tokens of one request: first those of its prompt, then those of its answer.
 
     `n_past` of them are in the KV cache; what is left goes into the next batches, whether it is prompt or answer, and
-    when nothing is left the logits of the last one say what comes next.
+    when nothing is left the logits of the last one say what comes next. The last `n_guessed` are no part of the answer
+    yet: the logits of the token before each say whether it is what would be sampled.
     """
 
     request: Request
@@ -42,7 +47,9 @@ class Sequence:
     n_prompt: int = field(init=False)
     n_past: int = 0
     slot: int = -1  # llama.cpp's sequence id, while admitted
+    n_guessed: int = 0
     sampler: Sampler | None = None
+    constraint: Constraint | None = None
     text: OutputText = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
@@ -80,18 +87,90 @@ class Sequence:
             if not self.is_reading:
                 self.times.prompt_read = now
 
-    def advance(self, logits: NDArray[np.float32], model: Model, candidates: Candidates) -> FinishReason | None:
-        """Sample a token and emit what it makes certain of the text; the reason to finish, if there is one now."""
+    def begin(self, model: Model) -> FinishReason | None:
+        """What an answer begins with for sure is there before the prompt is read."""
+        return self._look_ahead(model)
+
+    def advance(self, rows: Many[NDArray[np.float32]], model: Model, candidates: Candidates) -> FinishReason | None:
+        """Sample a token after the logits of the last token, and of those before it where tokens were guessed, and emit
+        what that makes certain of the text. Gives the reason to finish, if there is one now."""
+        guesses = self._take_back_guesses()
+        for place, logits in enumerate(rows):
+            token = self._sample(logits, model, candidates)
+            if token is None:
+                return self._close(model)
+            reason = self._write(token, model)
+            if reason:
+                return reason
+            if guesses[place : place + 1] != [token]:
+                break
+        self.n_past = min(self.n_past, len(self.tokens) - 1)
+        return self._look_ahead(model)
+
+    def drop_guesses(self) -> None:
+        """Go on without them."""
+        self._take_back_guesses()
+
+    def free(self) -> None:
+        """Give back what llama.cpp holds for it. On the engine's thread."""
+        if self.sampler:
+            self.sampler.free()
+        if self.constraint:
+            self.constraint.free()
+
+    def _take_back_guesses(self) -> list[int]:
+        certain = len(self.tokens) - self.n_guessed
+        guesses = self.tokens[certain:]
+        del self.tokens[certain:]
+        self.n_guessed = 0
+        return guesses
+
+    def _sample(self, logits: NDArray[np.float32], model: Model, candidates: Candidates) -> int | None:
+        """The next token, or None where its document has to be closed now."""
         assert self.sampler is not None  # noqa: S101 - admitted sequences have one
-        token = self.sampler.sample(logits, candidates)
+        token = self.sampler.sample(logits, candidates, self.constraint)
+        if self.constraint and not self.constraint.fits(token, self._n_left - 1):
+            return None
         self.logprobs += self.sampler.logprob(token, logits, model)
+        return token
+
+    def _write(self, token: int, model: Model) -> FinishReason | None:
+        assert self.sampler is not None  # noqa: S101 - admitted sequences have one
+        self.sampler.accept(token)
         self.tokens.append(token)
         if model.is_end(token):
             return "stop"
+        if self.constraint:
+            self.constraint.accept(token)
         self._show(self.text.feed(model.piece(token)))
-        if self.text.stopped:
+        if self.text.stopped or (self.constraint and self.constraint.is_over):
             return "stop"
-        return "length" if len(self.tokens) - self.n_prompt >= self.request.max_tokens else None
+        return None if self._n_left else "length"
+
+    def _write_all(self, tokens: Iterable[int], model: Model) -> FinishReason | None:
+        return next((reason for token in tokens if (reason := self._write(token, model))), None)
+
+    def _close(self, model: Model) -> FinishReason:
+        """Write the shortest end of the document, since there is room for no other."""
+        assert self.constraint is not None  # noqa: S101 - nothing else is closed
+        self._write_all(self.constraint.ending(), model)
+        return "stop" if self.text.stopped else "length"
+
+    def _look_ahead(self, model: Model) -> FinishReason | None:
+        """Write what must come next; what probably does is guessed. With log probabilities every token is sampled."""
+        if self.constraint is None or self.request.sampling.logprobs is not None:
+            return None
+        sure, guess = self.constraint.ahead(self._n_left)
+        reason = self._write_all(sure, model)
+        if reason is None:
+            self.tokens += guess
+            self.n_guessed = len(guess)
+        return reason
+
+    @property
+    def _n_left(self) -> int:
+        """Tokens that it may still write."""
+        return self.request.max_tokens - (len(self.tokens) - self.n_guessed - self.n_prompt)
 
     def finish(self, reason: FinishReason, now: float) -> None:
         """Emit what was held back, then the end."""
@@ -104,7 +183,7 @@ class Sequence:
             self.logprobs.clear()
 
     def _usage(self) -> Usage:
-        return Usage(self.n_prompt, len(self.tokens) - self.n_prompt)
+        return Usage(self.n_prompt, len(self.tokens) - self.n_guessed - self.n_prompt)
 
     def _timings(self, now: float) -> Timings:
         admitted = self.times.admitted or now

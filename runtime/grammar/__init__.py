@@ -11,14 +11,16 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from runtime.grammar.check import check
 from runtime.grammar.document import canonical
-from runtime.grammar.gbnf import Grammar
+from runtime.grammar.gbnf import Grammar, parse
+from runtime.grammar.matcher import Matcher
 from runtime.grammar.schema import grammar_of, printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Grammar", "compile_grammar", "compile_schema"]
+__all__ = ["Grammar", "Matcher", "compile_grammar", "compile_schema", "matcher_of"]
 
 
 def compile_schema(schema: Any, *, closed: bool = False) -> str:
@@ -33,6 +35,17 @@ def compile_schema(schema: Any, *, closed: bool = False) -> str:
 def compile_grammar(schema: Any, *, closed: bool = False) -> Grammar:
     """The same as a syntax tree. Schemas seen before are remembered by their text."""
     return _compiled(canonical(schema), closed)[0]
+
+
+@lru_cache(maxsize=32)
+def matcher_of(text: str) -> Matcher:
+    """The beginning of this grammar. Raises `InvalidRequest` for what is no GBNF, or would end or hang llama.cpp.
+
+    Grammars seen before are remembered, with what their matchers have found out.
+    """
+    grammar = parse(text)
+    check(grammar)
+    return Matcher(grammar)
 
 
 @lru_cache(maxsize=64)

@@ -20,6 +20,8 @@ from runtime.grammar.gbnf import Chars, Grammar, Literal
 from runtime.grammar.stacks import Cell, Stack, Stacks, takes, writable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runtime.grammar.characters import Ranges
 
 
@@ -82,13 +84,21 @@ class Matcher:
             allowed, ends = state.allowed(), None in state.leaves
         return "".join(found)
 
+    @property
+    def end_length(self) -> float:
+        """The fewest characters that complete the document; `math.inf` if it has no end within `limits.END`."""
+        return min(map(self._states.endings.length, self._leaves()), default=math.inf)
+
     def shortest_end(self) -> str | None:
         """A text of the fewest characters that completes the document; None if there is none within `limits.END`."""
-        length, held = self._states.endings.length, self._held
-        leaves = [leaf for leaf in self._state.leaves if not held or (leaf and _meeting(_next(leaf), held))]
-        least = min(map(length, leaves), default=math.inf)
+        length, leaves, least = self._states.endings.length, self._leaves(), self.end_length
         # Of several the first by its letters, since sets come in any order and a seed is to give the same text again.
         return min((self._end_of(leaf) for leaf in leaves if length(leaf) == least < math.inf), default=None)
+
+    def _leaves(self) -> Iterable[Stack]:
+        """The stacks that may be gone on with."""
+        leaves, held = self._state.leaves, self._held
+        return [leaf for leaf in leaves if leaf and _meeting(_next(leaf), held)] if held else leaves
 
     def _end_of(self, leaf: Stack) -> str:
         text = self._states.endings.text

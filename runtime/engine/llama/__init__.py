@@ -5,7 +5,8 @@ it. So every function here checks first what llama.cpp would abort on, and raise
 """
 
 from runtime.engine.llama.context import Batch, Context
+from runtime.engine.llama.grammar import GrammarSampler
 from runtime.engine.llama.model import Model
 from runtime.engine.llama.sampler import Candidates, Chain
 
-__all__ = ["Batch", "Candidates", "Chain", "Context", "Model"]
+__all__ = ["Batch", "Candidates", "Chain", "Context", "GrammarSampler", "Model"]

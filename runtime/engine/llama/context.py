@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.engine.llama.model import Model
 
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ: llama.cpp refuses more
+GUESSES = 1  # tokens that a sequence may guess at once, each of which needs logits
 MAX_THREADS = 512  # with far more, libgomp ends the process
 ABORTED = 2  # llama_decode's return value for a batch that the abort callback ended
 
@@ -56,11 +57,13 @@ class Batch:
         self.struct.n_tokens = 0
         self.n_outputs = 0
 
-    def add(self, sequence: int, tokens: Sequence[int], position: int, *, output: bool) -> int:
-        """Add the tokens of one sequence from `position` on; with `output`, the last gets logits. Gives its row."""
+    def add(self, sequence: int, tokens: Sequence[int], position: int, *, outputs: int) -> list[int]:
+        """Add the tokens of one sequence from `position` on; the last `outputs` get logits. Gives their rows."""
         start, stop = len(self), len(self) + len(tokens)
         if not tokens or stop > self.capacity:
             raise EngineError(f"{len(tokens)} tokens do not fit a batch of {self.capacity} that holds {start}.")
+        if not 0 <= outputs <= len(tokens):
+            raise EngineError(f"{outputs} outputs were asked for of {len(tokens)} tokens.")
         if min(tokens) < 0 or max(tokens) >= self._n_vocab:
             raise EngineError(f"A token id lies outside of the vocabulary of {self._n_vocab}.")
         if not 0 <= sequence < self._n_seq_max:
@@ -69,10 +72,10 @@ class Batch:
         self.positions[start:stop] = np.arange(position, position + len(tokens))
         self.sequences[start:stop] = sequence
         self.outputs[start:stop] = 0
-        self.outputs[stop - 1] = output
-        self.n_outputs += output
+        self.outputs[stop - outputs : stop] = 1
+        self.n_outputs += outputs
         self.struct.n_tokens = stop
-        return stop - 1
+        return list(range(stop - outputs, stop))
 
 
 class Context:
@@ -86,8 +89,8 @@ class Context:
         params.n_threads = params.n_threads_batch = max(1, min(threads, MAX_THREADS))
         # The default splits the cells by sequence, and a partial llama_memory_seq_cp across the parts aborts.
         params.kv_unified = True
-        # One row of logits a sequence: 68 MiB of compute buffer instead of 258 for a vocabulary of 128,256.
-        params.n_outputs_max = n_seq_max
+        # Two rows of logits a sequence: some 70 MiB of compute buffer instead of 258 for a vocabulary of 128,256.
+        params.n_outputs_max = self._n_outputs_max = min(n_seq_max * (1 + GUESSES), n_batch)
         # On CPUs flash attention sums in float16: on a random float32 model, logits of a batch and of one token at a
         # time then differ by 1.9e-2, without it by 1.1e-3; the speed was the same within noise (docs/measurements.md).
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -115,7 +118,7 @@ class Context:
         self._owner = self._owner or threading.get_ident()
         if self._owner != threading.get_ident():
             raise EngineError("A context was used from two threads.")
-        if not len(self.batch) or self.batch.n_outputs > self.n_seq_max:
+        if not len(self.batch) or self.batch.n_outputs > self._n_outputs_max:
             raise EngineError(f"A batch of {len(self.batch)} tokens, {self.batch.n_outputs} outputs cannot be decoded.")
         code: int = c.llama_decode(self._context, self.batch.struct)
         if code not in (0, ABORTED):
@@ -137,9 +140,9 @@ class Context:
         """How many tokens of the sequence are in the KV cache."""
         return int(c.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
-    def forget(self, sequence: int) -> None:
-        """Free the cells of a sequence."""
-        c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+    def forget(self, sequence: int, start: int = 0) -> None:
+        """Free the cells of a sequence, from position `start` on."""
+        c.llama_memory_seq_rm(self._memory, sequence, start, -1)
 
     def set_adapter(self, adapter: Any | None, scale: float = 1.0) -> None:
         """Use this LoRA adapter, or none, from the next decode on."""

@@ -42,8 +42,8 @@ class Model:
             raise failure[0]
         if not self._model:
             raise ModelBroken(f"llama.cpp cannot load {path}: {last_error()}.")
-        self._vocab = c.llama_model_get_vocab(self._model)
-        self.n_vocab: int = c.llama_vocab_n_tokens(self._vocab)
+        self.vocab = c.llama_model_get_vocab(self._model)
+        self.n_vocab: int = c.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = c.llama_model_n_ctx_train(self._model)
         self._pieces: dict[int, bytes] = {}
 
@@ -62,7 +62,7 @@ class Model:
         with self._in_use:
             if not self._model:
                 raise EngineClosed("The engine is closed.")
-            count: int = c.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+            count: int = c.llama_tokenize(self.vocab, data, len(data), tokens, room, False, special)
         if count < 0:
             raise EngineError(f"llama.cpp gave {-count} tokens for {len(data)} bytes of text.")
         return list(tokens[:count])
@@ -79,7 +79,7 @@ class Model:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count: int = c.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            count: int = c.llama_token_to_piece(self.vocab, token, buffer, size, 0, False)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
@@ -87,7 +87,7 @@ class Model:
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn or its text with this token (any end-of-generation token)."""
         self._check_token(token)
-        return bool(c.llama_vocab_is_eog(self._vocab, token))
+        return bool(c.llama_vocab_is_eog(self.vocab, token))
 
     def _check_token(self, token: int) -> None:
         if not 0 <= token < self.n_vocab:

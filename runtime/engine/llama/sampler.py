@@ -20,34 +20,47 @@ Stage = tuple[Any, ...]  # a name of _STAGES and its arguments
 
 MAX_PENALTY_WINDOW = 4096  # tokens to look back on; llama.cpp allocates the whole window at once
 
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def candidate_array(data: NDArray[Any]) -> Any:
+    """llama.cpp's array of the candidates (n,), which must outlive it."""
+    pointer = ctypes.cast(data.ctypes.data, ctypes.POINTER(c.llama_token_data))
+    return c.llama_token_data_array(data=pointer, size=len(data), selected=-1, sorted=False)
 
 
 class Candidates:
-    """The whole vocabulary as llama.cpp's samplers want it. One buffer serves all sequences, one after the other."""
+    """Tokens and logits as llama.cpp's samplers want them. One buffer serves all sequences, one after the other."""
 
     def __init__(self, n_vocab: int) -> None:
         self.n_vocab = n_vocab
         self._ids = np.arange(n_vocab, dtype=np.int32)
-        self._data = np.zeros(n_vocab, _CANDIDATE)
-        self._pointer = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(c.llama_token_data))
-        self.struct = c.llama_token_data_array()
+        self._data = np.zeros(n_vocab, CANDIDATE)
+        self.struct = candidate_array(self._data)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """What the samplers have made of the logits (size,), in the order they were filled in unless they sorted."""
+        logits: NDArray[np.float32] = self._data["logit"][: self.struct.size]
+        return logits
 
     def fill(self, logits: NDArray[np.float32]) -> None:
-        """Take the logits (n_vocab,) of one position. Raises `EngineError` when one is NaN or infinitely likely."""
+        """The whole vocabulary with its logits (n_vocab,) at one position. Raises `EngineError` when one is NaN or
+        infinitely likely."""
         highest = float(logits.max())  # NaN if any is
         if not math.isfinite(highest):
             raise EngineError(
                 f"The model's logits are not finite ({highest}).", "Its file may be damaged: fetch it again."
             )
-        self._data["id"] = self._ids
-        self._data["logit"] = logits
-        self.struct.data, self.struct.size, self.struct.selected, self.struct.sorted = (
-            self._pointer,
-            self.n_vocab,
-            -1,
-            False,
-        )
+        self.fill_some(self._ids, logits)
+
+    def fill_some(self, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]) -> None:
+        """Some tokens (n,) of the vocabulary, each once, and their logits (n,)."""
+        if not 0 < len(tokens) <= self.n_vocab:
+            raise EngineError(f"{len(tokens)} candidates, of a vocabulary of {self.n_vocab}.")
+        self._data["id"][: len(tokens)] = tokens
+        self._data["logit"][: len(tokens)] = logits
+        self.struct.size, self.struct.selected, self.struct.sorted = len(tokens), -1, False
 
 
 def _logit_bias(n_vocab: int, pairs: Sequence[tuple[int, float]]) -> Any:
@@ -71,39 +84,57 @@ _STAGES: dict[str, Callable[..., Any]] = {
 }
 
 
+_SHAPING = ("logit_bias", "penalties")  # stages that change logits, token by token, and leave the order alone
+
+
 class Chain:
-    """A llama.cpp sampler chain for one sequence. The last stage must be one that selects: distribution or greedy."""
+    """A llama.cpp sampler chain for one sequence: stages that shape logits, then those that select.
+
+    The last stage must be one that selects: distribution or greedy.
+    """
 
     def __init__(self, n_vocab: int, stages: Sequence[Stage]) -> None:
-        if not stages or stages[-1][0] not in ("distribution", "greedy"):
+        names = [name for name, *_ in stages]
+        if not names or names[-1] not in ("distribution", "greedy"):
             raise EngineError("A sampler chain must end in a stage that selects a token.")
         for name, *arguments in stages:
             if any(isinstance(value, float) and not math.isfinite(value) for value in arguments):
                 raise EngineError(f"Sampler stage {name} got a number that is not finite: {arguments}.")
         self._n_vocab = n_vocab
-        self._chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        self._shaping = sum(name in _SHAPING for name in names)
         self._stages = [_STAGES[name](n_vocab, *arguments) for name, *arguments in stages]
-        for stage in self._stages:
-            c.llama_sampler_chain_add(self._chain, stage)
 
     def remember(self, index: int, tokens: Iterable[int]) -> None:
         """Let the penalties of one stage know these tokens too, as if it had chosen them."""
         for token in tokens:
-            if not 0 <= token < self._n_vocab:
-                raise EngineError(f"Token {token} is outside of the vocabulary of {self._n_vocab}.")
+            self._check(token)
             c.llama_sampler_accept(self._stages[index], token)
 
-    def choose(self, candidates: Candidates) -> int:
-        """The token that the chain selects among freshly filled candidates; its penalties remember it."""
+    def shape(self, candidates: Candidates) -> None:
+        """Bias and penalties: the candidates keep their order."""
+        for stage in self._stages[: self._shaping]:
+            c.llama_sampler_apply(stage, ctypes.byref(candidates.struct))
+
+    def select(self, candidates: Candidates) -> int:
+        """Filter the candidates, and draw one."""
         array = candidates.struct
-        c.llama_sampler_apply(self._chain, ctypes.byref(array))
+        for stage in self._stages[self._shaping :]:
+            c.llama_sampler_apply(stage, ctypes.byref(array))
         if not 0 <= array.selected < array.size:
             raise EngineError(f"The sampler selected candidate {array.selected} of {array.size}.")
-        token = int(array.data[array.selected].id)
-        c.llama_sampler_accept(self._chain, token)
-        return token
+        return int(array.data[array.selected].id)
+
+    def accept(self, token: int) -> None:
+        """The token was written: the penalties remember it."""
+        self._check(token)
+        for stage in self._stages:
+            c.llama_sampler_accept(stage, token)
+
+    def _check(self, token: int) -> None:
+        if not 0 <= token < self._n_vocab:
+            raise EngineError(f"Token {token} is outside of the vocabulary of {self._n_vocab}.")
 
     def free(self) -> None:
-        if self._chain:
-            c.llama_sampler_free(self._chain)
-            self._chain = None
+        for stage in self._stages:
+            c.llama_sampler_free(stage)
+        self._stages.clear()
