@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
+    from runtime.documents import Result
     from runtime.engine import Emit
     from runtime.pipeline import Job, Ticket
     from runtime.session import Inputs, Model
@@ -43,8 +44,8 @@ class AsyncStream:
     Leaving it early, by `close()`, the end of an `async with` block, or by dropping it, cancels the request.
     """
 
-    def __init__(self, ticket: Ticket, events: EventQueue, *, parity: bool = False) -> None:
-        self._ticket, self._events, self._parity = ticket, events, parity
+    def __init__(self, ticket: Ticket, events: EventQueue, answer: workers_ai.Answer) -> None:
+        self._ticket, self._events, self._answer = ticket, events, answer
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -54,7 +55,7 @@ class AsyncStream:
         while not self._ended:
             event = await self._events.get()
             self._ended = isinstance(event, Done | Failed)
-            shown = workers_ai.stream_event(event, parity=self._parity)
+            shown = self._answer.stream(event)
             if shown is not None:
                 return shown
         raise StopAsyncIteration
@@ -99,24 +100,29 @@ class AsyncRuntime:
         if not job.inputs.stream:
             return await self.answer(job)
         events = EventQueue()
-        return AsyncStream(await self.start(job, events.emit), events, parity=self.settings.parity)
+        return AsyncStream(await self.start(job, events.emit), events, job.answer())
 
     async def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
         """As `Runtime.prepare`."""
         # Not in the pool: its threads may all be waiting for a model to load, which this does not need.
         return await asyncio.to_thread(self._runtime.prepare, model, body)
 
-    async def answer(self, job: Job) -> dict[str, Any]:
+    async def answer(self, job: Job) -> Result:
         """As `Runtime.answer`."""
+        while (result := job.result(await self._answer(job))) is None:
+            job = job.again()
+        return result
+
+    async def _answer(self, job: Job) -> dict[str, Any]:
         events = EventQueue()
         ticket = await self.start(job, events.emit)
-        answer = workers_ai.Answer(parity=self.settings.parity)
+        answer = job.answer()
         try:
-            while (result := answer.add(await events.get())) is None:
+            while (whole := answer.add(await events.get())) is None:
                 pass
         finally:
             ticket.cancel()
-        return result
+        return whole
 
     async def start(self, job: Job, emit: Emit) -> Ticket:
         """As `Runtime.start`. Cancelled while it waits, it withdraws the job, or takes back the run that has begun.

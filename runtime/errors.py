@@ -4,7 +4,8 @@
     ├── InvalidRequest        what the caller sent cannot be answered as it stands
     │   ├── ContextTooLong    prompt and max_tokens do not fit the context together
     │   ├── Unsupported       an option we know and cannot honour
-    │   │   └── UnsupportedSchema  a JSON Schema that no grammar of ours enforces
+    │   │   ├── UnsupportedSchema  a JSON Schema that no grammar of ours enforces
+    │   │   └── NoJsonStream  JSON and stream together, which the service does not have
     │   ├── NoBody            an HTTP request without a body
     │   └── TooLarge          a body over the limit
     ├── GatewayError          an HTTP request that does not get as far as a model
@@ -26,6 +27,7 @@
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
     │   │   └── TooSlow       its body did not come in time
+    │   ├── DocumentRefused   no answer was valid, where not all could be enforced
     │   └── Cancelled         its caller took the request back
     ├── ConfigError           a setting or a configuration file is wrong
     └── EngineError           the engine failed, which is our fault
@@ -38,7 +40,9 @@ crosses a process boundary unchanged.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+NOT_MET: Final = "JSON Model couldn't be met"
 
 
 class LlamaletError(Exception):
@@ -87,6 +91,12 @@ class UnsupportedSchema(Unsupported):
         super().__init__(message, hint)
         self.pointer = pointer
         self.keyword = keyword
+
+
+class NoJsonStream(Unsupported):
+    """JSON mode with `stream`, which Workers AI refuses; here only where it has to be as it is there (parity)."""
+
+    code = 5023
 
 
 class NoBody(InvalidRequest):
@@ -199,6 +209,16 @@ class TimedOut(NotServed):
 
 class TooSlow(TimedOut):
     """A request's body did not come in time."""
+
+
+class DocumentRefused(NotServed):
+    """A JSON document came, and is not valid: something was asked for that no grammar enforces."""
+
+    code, status, exit_code = 5024, 400, 65
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        # The service's words begin it, for clients that look for them (reference of its errors).
+        super().__init__(message if message.startswith(NOT_MET) else f"{NOT_MET}: {message}.", hint)
 
 
 class Cancelled(NotServed):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime import gguf, machine, prompt, store
+from runtime import documents, gguf, machine, prompt, store
+from runtime.documents import Check, Result
 from runtime.engine import EngineConfig
-from runtime.errors import TimedOut
+from runtime.errors import DocumentRefused, TimedOut
+from runtime.grammar import matcher_of
 from runtime.values import Done, Failed, Message, Request
 from runtime.wire import workers_ai
 
+MAX_SEED = 9_999_999_999  # the published bound
+
 if TYPE_CHECKING:
     import queue
+    from collections.abc import Callable
+
+    from pydantic import TypeAdapter
 
     from runtime.catalog import Choice, ModelSpec, Quant
     from runtime.engine import Engine
@@ -23,16 +31,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked, and
-    until when it must have begun."""
+    """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked, what
+    the answer has to pass, and until when it must have begun."""
 
     choice: Choice
     inputs: Inputs
     request: Request
+    check: Check
     deadline: Deadline
+    parity: bool = False
+
+    def answer(self) -> workers_ai.Answer:
+        """What the events of the run are folded with."""
+        return workers_ai.Answer(parity=self.parity, is_document=self.inputs.document is not None)
+
+    def result(self, answer: dict[str, Any]) -> Result | None:
+        """What the caller gets; None where the answer does not pass and another is worth a try. Raises
+        `DocumentRefused` where none is."""
+        result = Result(answer)
+        if self.inputs.document is None:
+            return result
+        try:
+            result.parsed = self.check.parsed(answer["response"])
+        except DocumentRefused:
+            # Without chance the next answer would be the same.
+            if self.check.tries == 1 or self.request.sampling.temperature == 0:
+                raise
+            return None
+        return result
+
+    def again(self) -> Job:
+        """The next try, with another seed where the caller has given one."""
+        sampling = self.request.sampling
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=sampling.seed % MAX_SEED + 1)
+        request = replace(self.request, id=new_id(), sampling=sampling)
+        return replace(self, request=request, check=replace(self.check, tries=self.check.tries - 1))
 
 
-def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, timeout: float) -> Request:
+def new_id() -> str:
+    """An id for a request that no other has."""
+    return uuid.uuid4().hex
+
+
+def prepare(
+    inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, timeout: float, grammar: str | None = None
+) -> Request:
     """What the engine is asked for these inputs; `date` and `timeout` (seconds) hold where the inputs say nothing.
 
     Raises `UnknownAdapter`.
@@ -46,7 +90,17 @@ def prepare(inputs: Inputs, spec: ModelSpec, *, request_id: str, date: str, time
         lora=None if inputs.lora is None else spec.adapter(inputs.lora).name,
         timeout=timeout if inputs.timeout is None else inputs.timeout,
         reject_if_busy=inputs.reject_if_busy,
+        grammar=grammar,
     )
+
+
+def constrain(inputs: Inputs, python_type: TypeAdapter[Any] | None = None) -> tuple[str | None, Check]:
+    """The grammar that the answer is held to, if any, and what it has to pass beyond. Raises `InvalidRequest`."""
+    if inputs.document is not None:
+        return documents.compiled(inputs.document, python_type)
+    if inputs.grammar is not None:
+        matcher_of(inputs.grammar)
+    return inputs.grammar, Check()
 
 
 def configure(choice: Choice, settings: Settings) -> EngineConfig:
@@ -62,6 +116,13 @@ def configure(choice: Choice, settings: Settings) -> EngineConfig:
         gpu_layers=settings.gpu_layers,
         adapters=choice.spec.adapters,
     )
+
+
+def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:
+    """llama.cpp in this process, with the model loaded. `progress` is called with 0.0 to 1.0 meanwhile."""
+    from runtime.engine.local import LocalEngine
+
+    return LocalEngine(config, progress=progress)
 
 
 def _preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:
@@ -124,8 +185,8 @@ class Stream:
     Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
     """
 
-    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event], *, parity: bool = False) -> None:
-        self._ticket, self._events, self._parity = ticket, events, parity
+    def __init__(self, ticket: Ticket, events: queue.SimpleQueue[Event], answer: workers_ai.Answer) -> None:
+        self._ticket, self._events, self._answer = ticket, events, answer
         self._ended = False
 
     def __iter__(self) -> Self:
@@ -135,7 +196,7 @@ class Stream:
         while not self._ended:
             event = self._events.get()
             self._ended = isinstance(event, Done | Failed)
-            shown = workers_ai.stream_event(event, parity=self._parity)
+            shown = self._answer.stream(event)
             if shown is not None:
                 return shown
         raise StopIteration

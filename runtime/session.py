@@ -8,19 +8,19 @@ import logging
 import os
 import queue
 import threading
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from runtime import catalog, pipeline, prompt, settings
+from runtime import catalog, documents, pipeline, prompt, settings
 from runtime.errors import EngineClosed
-from runtime.pipeline import Deadline, Job, Stream, Ticket
+from runtime.pipeline import Deadline, Job, Stream, Ticket, new_id
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from runtime.documents import Result
     from runtime.engine import Emit, Engine, EngineConfig
     from runtime.values import Event, Request
 
@@ -63,7 +63,7 @@ class Runtime:
         if self.settings.origin("log") != "default":  # else an application's own choice stands
             log.setLevel(self.settings.log.upper())
         self._on_load, self._today = on_load, today
-        self._make_engine = make_engine or _local_engine
+        self._make_engine = make_engine or pipeline.local_engine
         # Held by whoever loads, so those after him wait for the same model; reentrant since on_load may call close().
         self._turn = threading.RLock()
         self._state = threading.Condition(threading.RLock())  # guards what follows; reentrant as the engine's
@@ -85,7 +85,8 @@ class Runtime:
 
         model: an id or alias of the catalogue, with `:QUANT` if it shall be that one, or one of the `files`.
         inputs: `prompt` or `messages`, and the options of the model's published schema; ours are `stop`, `min_p`,
-        `logit_bias`, `logprobs`, `top_logprobs`, `date` and `timeout` (seconds).
+        `logit_bias`, `logprobs`, `top_logprobs`, `date`, `timeout` (seconds), `approximate`, `grammar` (GBNF), and in
+        `response_format` a Pydantic model, a dataclass or another type: then `parsed` of the answer is one.
 
         Gives `{"response": text, "usage": {...}, "finish_reason": "stop" | "length", ...}`, or with `stream: True` a
         `Stream` of its parts. Raises the errors of `runtime.errors`.
@@ -94,32 +95,39 @@ class Runtime:
         if not job.inputs.stream:
             return self.answer(job)
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        return Stream(self.start(job, events.put), events, parity=self.settings.parity)
+        return Stream(self.start(job, events.put), events, job.answer())
 
     def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
         """What `run` is about to do, with everything checked that can be checked without the model."""
         choice = self.catalog.find(os.fspath(model))
+        body, python_type = documents.without_types(body)
         inputs = workers_ai.parse(body, choice.spec.id, parity=self.settings.parity)
+        grammar, check = pipeline.constrain(inputs, python_type)
         request = pipeline.prepare(
             inputs,
             choice.spec,
-            request_id=uuid.uuid4().hex,
+            request_id=new_id(),
             date=self.settings.date or prompt.date_string(self._today()),
             timeout=self.settings.timeout,
+            grammar=grammar,
         )
-        return Job(choice, inputs, request, self._deadline(request.timeout))
+        return Job(choice, inputs, request, check, self._deadline(request.timeout), self.settings.parity)
 
-    def answer(self, job: Job) -> dict[str, Any]:
-        """Run to the end, and give the whole answer."""
+    def answer(self, job: Job) -> Result:
+        """Run to the end, and give the whole answer; again where it is not what could not be enforced."""
+        while (result := job.result(self._answer(job))) is None:
+            job = job.again()
+        return result
+
+    def _answer(self, job: Job) -> dict[str, Any]:
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        ticket = self.start(job, events.put)
-        answer = workers_ai.Answer(parity=self.settings.parity)
+        ticket, answer = self.start(job, events.put), job.answer()
         try:
-            while (result := answer.add(events.get())) is None:
+            while (whole := answer.add(events.get())) is None:
                 pass
+            return whole
         finally:
             ticket.cancel()  # does nothing to a request that has ended: this is for Ctrl-C
-        return result
 
     def start(self, job: Job, emit: Emit) -> Ticket:
         """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
@@ -285,9 +293,3 @@ class Runtime:
                     return  # somebody came in the meantime
             log.info("unloading the model, unused for %g seconds", self.settings.keep_alive)
             self._drop_engine()
-
-
-def _local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:
-    from runtime.engine.local import LocalEngine
-
-    return LocalEngine(config, progress=progress)

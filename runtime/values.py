@@ -98,11 +98,23 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """The answer shall be JSON, and valid under `schema`.
+
+    approximate: what no grammar enforces is checked afterwards, and tried again; else it is refused.
+    """
+
+    schema: Any
+    approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """What a caller of `run` asks for: `messages`, or a `prompt` without a conversation.
 
     raw: give the text to the model as it is, without the chat format. date: what the prompt calls today; None leaves
     it to the settings. timeout: seconds; None leaves it to the settings. reject_if_busy: rather be refused than wait.
+    document: the answer shall be one. grammar: GBNF that the answer is held to.
     ignored: the names of options that were given and that nobody knows.
     """
 
@@ -117,6 +129,8 @@ class Inputs:
     date: str | None = None
     timeout: float | None = None
     reject_if_busy: bool = False
+    document: Document | None = None
+    grammar: str | None = None
     ignored: tuple[str, ...] = ()
 
 

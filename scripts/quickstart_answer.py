@@ -1,14 +1,26 @@
-"""What `scripts/quickstart` shows: one prompt answered, streamed, by a model built on the spot."""
+"""What `scripts/quickstart` shows: a prompt answered, streamed, and a JSON document, by a model built on the spot."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from runtime import Runtime
 from tests.models import random_model
 
 PROMPT = "Tell me about llamas."
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "born": {"type": "string", "format": "date"},
+        "coat": {"enum": ["white", "brown", "black"]},
+        "is_friendly": {"type": "boolean"},
+    },
+    "required": ["name", "born", "coat", "is_friendly"],
+}
 
 
 def main() -> None:
@@ -21,11 +33,14 @@ def main() -> None:
         print(f"> {PROMPT}")
         with Runtime(files=[path]) as ai:
             last = _show(ai, str(path))
+            document = _document(ai, str(path))
     timings, usage = last["timings"], last["usage"]
     print(
         f"\n\n{usage['prompt_tokens']} prompt tokens at {timings['prompt_tokens_per_second']:,.0f} a second, "
         f"{usage['completion_tokens']} answer tokens at {timings['decode_tokens_per_second']:,.0f} a second."
     )
+    print("\nNoise too can be held to a JSON Schema, which says what stands where:\n")
+    print(json.dumps(document, indent=2))
     print("\nLlama 3.2 1B takes 0.8 GB of disk and about 1.5 GB of memory. Fetch it once, then run it:\n")
     print("  .venv/bin/hf download bartowski/Llama-3.2-1B-Instruct-GGUF Llama-3.2-1B-Instruct-Q4_K_M.gguf \\")
     print("      --revision 067b946cf014b7c697f3654f621d577a3e3afd1c")
@@ -38,6 +53,11 @@ def _show(ai: Runtime, model: str) -> dict[str, dict[str, float]]:
         # Random bytes may be ones that a terminal obeys.
         print("".join(c if c.isprintable() or c == "\n" else "." for c in last["response"]), end="", flush=True)
     return last
+
+
+def _document(ai: Runtime, model: str) -> Any:
+    asked = {"type": "json_schema", "json_schema": SCHEMA}
+    return ai.run(model, prompt="Describe a llama.", response_format=asked, seed=1)["response"]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ RANKS = [
         "runtime.prompt",
         "runtime.parse",
         "runtime.grammar",
+        "runtime.documents",
         "runtime.wire",
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from runtime.errors import UnsupportedSchema
 from runtime.grammar import compile_schema
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ def test_4_a_free_key_may_come_twice(judge: Judge) -> None:
     assert judge.accepts(compile_schema({"type": "object"}), '{"x": 1, "x": 2}')
     assert judge.accepts(compile_schema({"type": "object", "minProperties": 2}), '{"x": 1, "x": 2}')
     assert not judge.accepts(compile_schema(TWO), '{"a": 1, "a": 2}')
+    with pytest.raises(UnsupportedSchema, match="keys that are not declared may come twice"):
+        compile_schema({"type": "object", "minProperties": 2}, closed=True)
 
 
 def test_5_numbers_have_so_many_digits(judge: Judge) -> None:

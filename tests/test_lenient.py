@@ -187,8 +187,8 @@ def test_what_is_not_honoured_yet_is_validated_first(options: Any, message: str)
         {"type": "json_schema", "json_schema": {"name": "x", "schema": {}, "strict": True}},
     ],
 )
-def test_a_format_is_refused_by_name(asked: Any, model: str) -> None:
-    assert unsupported(model, response_format=asked) == "response_format is not supported yet."
+def test_a_format_is_taken_for_every_model(asked: Any, model: str) -> None:
+    assert parse({**CHAT, "response_format": asked}, model).document
 
 
 def test_text_is_no_format() -> None:

@@ -217,7 +217,6 @@ def test_a_caller_may_rather_be_refused_than_wait_as_the_documentation_has_it() 
     [
         ({"tools": [FLAT]}, SMALL, "tools"),
         ({"functions": [{"name": "f", "code": ""}]}, SMALL, "functions"),
-        ({"response_format": {"type": "json_object"}}, SMALL, "response_format"),
         ({"image": [0, 255]}, BIG, "image"),
     ],
 )

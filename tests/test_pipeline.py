@@ -13,6 +13,7 @@ from runtime.errors import TimedOut, UnknownAdapter
 from runtime.pipeline import Stream, Ticket
 from runtime.prompt import segments
 from runtime.values import Failed, Inputs, Message, Progress, Request, Sampling, Segment
+from runtime.wire import workers_ai
 from tests.fake_engine import FakeEngine, answer
 
 TODAY = "26 Jul 2024"
@@ -74,7 +75,7 @@ def stream_of(*events: object) -> Stream:
     arrived: queue.SimpleQueue[object] = queue.SimpleQueue()
     for event in events:
         arrived.put(event)
-    return Stream(Ticket("r", FakeEngine()), arrived)  # type: ignore[arg-type]
+    return Stream(Ticket("r", FakeEngine()), arrived, workers_ai.Answer())  # type: ignore[arg-type]
 
 
 def test_a_stream_gives_what_there_is_to_show() -> None:

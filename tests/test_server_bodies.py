@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
         (b'{"prompt": "Hi", "prompt": "Ho"}', (400, 5006)),
         (b'{"prompt": "\\ud800"}', (400, 5006)),
         (b'{"prompt": "Hi", "\\udfff": 1}', (400, 5006)),
-        (b'{"prompt": "Hi", "x": %s}' % (b"[" * 65 + b"]" * 65), (400, 5006)),
+        (b'{"prompt": "Hi", "x": %s}' % (b"[" * 137 + b"]" * 137), (400, 5006)),
         (b"[" * 100_000 + b"]" * 100_000, (400, 5006)),
         (b'{"a":' * 100_000, (400, 5006)),
         (b'{"prompt": "Hi", "image": [1]}', (400, 5006)),

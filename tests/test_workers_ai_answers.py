@@ -29,7 +29,8 @@ def whole(events: list[Event], parity: bool = False) -> dict[str, Any]:
 
 
 def streamed(events: list[Event], parity: bool = False) -> list[dict[str, Any]]:
-    return [shown for event in events if (shown := workers_ai.stream_event(event, parity)) is not None]
+    answer = workers_ai.Answer(parity=parity)
+    return [shown for event in events if (shown := answer.stream(event)) is not None]
 
 
 def test_the_response_is_the_text() -> None:
@@ -80,7 +81,7 @@ def test_the_end_of_a_stream_says_what_the_whole_answer_says() -> None:
 
 
 def test_progress_is_not_shown_in_a_stream() -> None:
-    assert workers_ai.stream_event(Progress(1, 2)) is None
+    assert workers_ai.Answer().stream(Progress(1, 2)) is None
 
 
 def test_no_logprobs_are_given_where_none_were_asked_for() -> None:
@@ -148,5 +149,5 @@ def test_a_failure_raises_its_error_in_place_of_the_answer(error: Exception) -> 
 def test_a_failure_raises_its_error_in_a_stream() -> None:
     error = TimedOut("late")
     with pytest.raises(TimedOut) as raised:
-        workers_ai.stream_event(Failed(error))
+        workers_ai.Answer().stream(Failed(error))
     assert raised.value is error

@@ -87,7 +87,9 @@ def is_conversation(body: dict[str, Any]) -> bool:
     return bool(messages) and all(message["role"] for message in messages)
 
 
-OURS = re.compile(r"max_tokens: must be at |'/max_tokens' must be |.* is a whole number of ")
+OURS = re.compile(
+    r"max_tokens: must be at |'/max_tokens' must be |.* is a whole number of |response_format\.json_schema: must be "
+)
 
 
 @MODES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import store
-from runtime.cli.scene import complain, files, load_line, scene
+from runtime.cli.scene import complain, files, load_line, read_json, scene
 from runtime.errors import ContextTooLong, InvalidRequest, NotServed
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Examples:
   llamalet run 1b "Why is the sky blue?"
   llamalet run 3b:Q8_0 --temperature 0 --max-tokens 60 < question.txt
   llamalet run 1b --json "Name three rivers." | jq .usage
+  llamalet run 1b --schema person.json "Ann is 31." | jq .age
   llamalet chat 3b --system "You are a patient teacher."
   llamalet list
 """
@@ -58,19 +59,30 @@ def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("prompt", required=False)
 @click.option("--system", help="What the model is told before the prompt.")
 @click.option("--raw", is_flag=True, help="Give the prompt as it is, without the chat format.")
+@click.option("--schema", type=click.Path(), help="A file with the JSON Schema that the answer shall satisfy.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as one line of JSON.")
 @click.option("--stats", is_flag=True, help="Say the speed on stderr when done.")
 @sampling_options
 def run(
-    model: str, prompt: str | None, system: str | None, raw: bool, as_json: bool, stats: bool, **options: Any
+    model: str,
+    prompt: str | None,
+    system: str | None,
+    raw: bool,
+    schema: str | None,
+    as_json: bool,
+    stats: bool,
+    **options: Any,
 ) -> None:
     """Answer PROMPT, or standard input, with MODEL: a name from `llamalet list`, or a .gguf file."""
     if raw and system is not None:
         raise click.UsageError("--raw leaves out the chat format, and with it --system: write both into the prompt.")
+    body = _given(options)
+    if schema is not None:
+        body["response_format"] = {"type": "json_schema", "json_schema": read_json(schema)}
     with _runtime(model, options) as ai:
         text = _prompt(prompt, raw)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-        body = _given(options) | ({"prompt": text, "raw": raw} if system is None else {"messages": messages})
+        body |= {"prompt": text, "raw": raw} if system is None else {"messages": messages}
         result = ai.run(model, body) if as_json else _show(ai, model, body)
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from runtime.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from runtime.errors import LlamaletError
@@ -38,3 +41,17 @@ def files(model: str) -> list[str]:
 def load_line(done: float) -> None:
     """One line on a terminal, which goes away when the model is there."""
     click.echo("\r\x1b[K" if done >= 1 else f"\rloading {done:4.0%}", err=True, nl=False)
+
+
+def read_json(file: str) -> Any:
+    """The JSON in a file. Raises `InvalidRequest` with the place where it is none."""
+    from runtime.wire import envelope
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as wrong:
+        raise InvalidRequest(f"{file} cannot be read: {wrong.strerror}.") from None
+    try:
+        return envelope.decode(data)
+    except InvalidRequest as wrong:
+        raise InvalidRequest(f"{file}: {wrong.message.replace('The body', 'it')}", wrong.hint) from None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from runtime.errors import InvalidRequest
+from runtime.cli.scene import read_json
 
 if TYPE_CHECKING:
     from runtime.grammar.explain import Explanation, Place
@@ -37,29 +35,15 @@ def schema(ctx: click.Context, file: str, is_open: bool, instances: tuple[str, .
     """
     from runtime.grammar.explain import admits, explain
 
-    given = _read(file)
+    given = read_json(file)
     explanation = explain(given, closed=not is_open)
     if explanation.refusal:
         raise explanation.refusal
     if instances:
-        verdicts = {name: admits(given, _read(name)) for name in instances}
+        verdicts = {name: admits(given, read_json(name)) for name in instances}
         _show_verdicts(verdicts, as_json=as_json)
         ctx.exit(0 if all(verdicts.values()) else INVALID)
     _show(explanation, as_json=as_json)
-
-
-def _read(file: str) -> Any:
-    """The JSON in a file. Raises `InvalidRequest` with the place where it is none."""
-    from runtime.wire import envelope
-
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as wrong:
-        raise InvalidRequest(f"{file} cannot be read: {wrong.strerror}.") from None
-    try:
-        return envelope.decode(data)
-    except InvalidRequest as wrong:
-        raise InvalidRequest(f"{file}: {wrong.message.replace('The body', 'it')}", wrong.hint) from None
 
 
 def _show(explanation: Explanation, *, as_json: bool) -> None:

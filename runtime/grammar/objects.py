@@ -220,6 +220,9 @@ class Chain:
         if shape.witnesses:
             return self._witness_tail(stand, member, more)
         low = max(0, shape.low - stand.count - 1)
+        if low and self._writer.closed:
+            why = "keys that are not declared may come twice, so they cannot be counted"
+            raise self._writer.refuse("minProperties", why)
         high = None if shape.high is None else shape.high - stand.count - 1
         return sequence(member, repeat(self._writer, more, low, high), _CLOSE)
 

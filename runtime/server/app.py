@@ -87,6 +87,8 @@ async def run(request: Request) -> Any:
     if request.query_params.get("queueRequest", "false") != "false":
         raise Unsupported("queueRequest is not supported yet.", "Leave it out: the answer comes at once.")
     body = envelope.decode(await read_body(request))
+    if isinstance(body, dict) and body.get("grammar") is not None:
+        raise Unsupported("grammar is for callers in Python only.", "Ask for response_format with a JSON Schema.")
     try:
         job = await ai.prepare(request.path_params["model"], body)
     except UnknownModel as error:

@@ -10,7 +10,7 @@ from runtime.aio import EventQueue
 from runtime.errors import EngineError, LlamaletError
 from runtime.server.replies import headers, refusal, request_id
 from runtime.values import Done, Failed
-from runtime.wire import envelope, workers_ai
+from runtime.wire import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -56,7 +56,7 @@ class EventStream:
 
     def __init__(self, ai: AsyncRuntime, job: Job) -> None:
         self._ai, self._job = ai, job
-        self._events = EventQueue()
+        self._events, self._answer = EventQueue(), job.answer()
         self._parity = ai.settings.parity
         self._has_begun = False
 
@@ -120,7 +120,7 @@ class EventStream:
                 error = event.error if isinstance(event.error, LlamaletError) else EngineError(str(event.error))
                 told = envelope.failure(error, request_id(scope), parity=self._parity)
                 return lines + envelope.line(envelope.HEARTBEAT | told)
-            shown = workers_ai.stream_event(event, parity=self._parity)
+            shown = self._answer.stream(event)
             lines += envelope.line(shown) if shown is not None else b""
             lines += envelope.END if isinstance(event, Done) else b""
         return lines

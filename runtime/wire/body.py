@@ -10,7 +10,7 @@ from runtime.errors import InvalidRequest
 from runtime.messages import check_text, is_array, kind
 from runtime.values import Message
 
-MAX_DEPTH = 64  # nested arrays and objects; Python's own recursion ends not far above
+MAX_DEPTH = 136  # nested arrays and objects: a schema may have 128 (`runtime.grammar.limits`), and stands some deep
 MAX_BITS = 1024  # of a whole number, as in a float; Python itself does not print those of 4300 digits
 MAX_TOKENS = 2**31 - 1  # llama.cpp counts tokens in 32 bits; what the context leaves is the engine's to say
 SHOWN = 60  # characters of a wrong value, or of a key, that a message repeats

@@ -45,6 +45,8 @@ EXTENSIONS: dict[str, Any] = {
     },
     "logprobs": {"type": "boolean"},
     "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
+    "approximate": {"type": "boolean"},
+    "grammar": {"type": "string", "minLength": 1},
     "date": {"type": "string", "minLength": 1, "maxLength": 64},
     "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": int(LONGEST)},
     "max_tokens": {"minimum": 1, "maximum": MAX_TOKENS},  # published without bounds; less than one is no answer

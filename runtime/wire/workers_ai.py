@@ -1,18 +1,20 @@
 """Workers AI's JSON <-> values.
 
 `parse` takes what `env.AI.run(model, inputs)` takes, as real clients send it (`runtime.wire.lenient`) or as the service
-itself reads it (`runtime.wire.parity`). `Answer` and `stream_event` give what it gives.
+itself reads it (`runtime.wire.parity`). `Answer` gives what it gives.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import InvalidRequest, Unsupported
+from runtime.errors import InvalidRequest, NoJsonStream, Unsupported
 from runtime.messages import kind
-from runtime.values import Done, Failed, Inputs, Sampling, Text, TokenLogprob
+from runtime.values import Document, Done, Failed, Inputs, Sampling, Text, TokenLogprob
 from runtime.wire import lenient
 from runtime.wire import parity as strict
 from runtime.wire.body import cut, plain
@@ -21,13 +23,15 @@ from runtime.wire.lenient import EXTENSIONS
 if TYPE_CHECKING:
     from runtime.values import Event, Timings, Usage
 
-__all__ = ["EXTENSIONS", "NOT_YET", "Answer", "merged", "parse", "stream_event"]
+__all__ = ["EXTENSIONS", "NOT_YET", "Answer", "merged", "parse"]
 
 log = logging.getLogger("llamalet.wire")
 
 # Known, and not honoured: refused by name when they are valid and ask for something.
-NOT_YET = ("tools", "functions", "tool_choice", "response_format")
+NOT_YET = ("tools", "functions", "tool_choice")
 NEVER = {"image": "these models read text only"}
+
+_OPENAI = {"name", "description", "schema", "strict"}  # of response_format.json_schema; all schemas are strict here
 
 MAX_IGNORED = 20  # names of options that nobody knows, as many as are worth reading
 
@@ -47,6 +51,9 @@ def parse(body: Mapping[str, Any], model: str = "", *, parity: bool = False) -> 
     if ignored:
         log.info("ignored options that nobody knows: %s", ", ".join(ignored))
     stop = given.get("stop", ())
+    document = _document(given)
+    if document and given.get("stream") and parity:
+        raise NoJsonStream("JSON Schema mode is not supported with stream mode")
     return Inputs(
         messages=given.get("messages", ()),
         prompt=given.get("prompt"),
@@ -58,6 +65,8 @@ def parse(body: Mapping[str, Any], model: str = "", *, parity: bool = False) -> 
         lora=given.get("lora"),
         date=given.get("date"),
         timeout=given.get("timeout"),
+        document=document,
+        grammar=given.get("grammar"),
         reject_if_busy=given.get("options", {}).get("rejectIfBusy", False),
         ignored=ignored,
     )
@@ -79,6 +88,34 @@ def _refuse(given: Mapping[str, Any]) -> None:
             raise Unsupported(f"{name} is not supported yet.", "Leave it out.")
 
 
+def _document(given: Mapping[str, Any]) -> Document | None:
+    """What `response_format` asks for: a bare schema, as the service has it, OpenAI's `{name, schema, strict}`, or an
+    array of the values that there are."""
+    asked, approximate = given.get("response_format"), given.get("approximate", False)
+    if not asked:
+        return None
+    for other in ("stop", "grammar"):
+        if given.get(other):
+            raise Unsupported(f"{other} cannot be combined with response_format.", "Leave one of them out.")
+    if approximate and given.get("stream"):
+        raise Unsupported(
+            "approximate cannot be combined with stream: what was shown cannot be taken back.", "Leave one of them out."
+        )
+    if asked.get("type") == "json_object":
+        return Document({"type": "object"}, approximate)
+    schema = asked.get("json_schema")
+    if isinstance(schema, dict) and "schema" in schema and schema.keys() <= _OPENAI:
+        schema = schema["schema"]
+    if isinstance(schema, list) and schema:
+        schema = {"enum": schema}
+    if not isinstance(schema, dict | bool):
+        raise InvalidRequest(
+            f"response_format.json_schema: must be a JSON Schema, found {kind(schema)}.",
+            'Or ask for {"type": "json_object"}.',
+        )
+    return Document(schema, approximate)
+
+
 def _sampling(given: Mapping[str, Any]) -> Sampling:
     names = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
     numbers: dict[str, Any] = {name: float(given[name]) for name in names if name in given}
@@ -93,39 +130,52 @@ def _sampling(given: Mapping[str, Any]) -> Sampling:
 
 
 class Answer:
-    """Folds the events of one run into the JSON that `run` gives; in parity, only what is published of it."""
+    """Folds the events of one run into the JSON that `run` gives, whole or as a stream; in parity, only what is
+    published of it."""
 
-    def __init__(self, parity: bool = False) -> None:
-        self._parity = parity
+    def __init__(self, *, parity: bool = False, is_document: bool = False) -> None:
+        self._parity, self._is_document = parity, is_document
         self._text: list[str] = []
         self._logprobs: list[TokenLogprob] = []
 
     def add(self, event: Event) -> dict[str, Any] | None:
         """Take the next event in; the whole answer, if that was the last. Raises what a failed request failed with."""
+        self._take(event)
+        if isinstance(event, Text):
+            self._logprobs += event.logprobs
+        if not isinstance(event, Done):
+            return None
+        result = {"response": self._response(), "tool_calls": [], **_end(event, self._parity)}
+        return result | ({"logprobs": _logprobs(self._logprobs)} if self._logprobs and not self._parity else {})
+
+    def stream(self, event: Event) -> dict[str, Any] | None:
+        """Take the next event in; the stream's JSON for it, if it has any. Raises what a failed request failed with.
+
+        `response` is always text, and no `tool_calls` stand beside it: clients drop the text, or break, where it is not
+        so. What the text of a document says stands as `parsed` in the last event.
+        """
+        self._take(event)
+        if isinstance(event, Text):
+            logprobs = {"logprobs": _logprobs(event.logprobs)} if event.logprobs and not self._parity else {}
+            return {"response": event.text, **logprobs}
+        if isinstance(event, Done):
+            parsed = {"parsed": self._response()} if self._is_document else {}
+            return {"response": "", **parsed, **_end(event, self._parity)}
+        return None
+
+    def _take(self, event: Event) -> None:
         if isinstance(event, Failed):
             raise event.error
         if isinstance(event, Text):
             self._text.append(event.text)
-            self._logprobs += event.logprobs
-        if not isinstance(event, Done):
-            return None
-        result = {"response": "".join(self._text), "tool_calls": [], **_end(event, self._parity)}
-        return result | ({"logprobs": _logprobs(self._logprobs)} if self._logprobs and not self._parity else {})
 
-
-def stream_event(event: Event, parity: bool = False) -> dict[str, Any] | None:
-    """The stream's JSON for one event, if it has any. Raises what a failed request failed with.
-
-    `response` is always text, and no `tool_calls` stand beside it: clients drop the text, or break, where it is not so.
-    """
-    if isinstance(event, Failed):
-        raise event.error
-    if isinstance(event, Text):
-        logprobs = {"logprobs": _logprobs(event.logprobs)} if event.logprobs and not parity else {}
-        return {"response": event.text, **logprobs}
-    if isinstance(event, Done):
-        return {"response": "", **_end(event, parity)}
-    return None
+    def _response(self) -> Any:
+        """The text, or what it says; of a document that was broken off by its caller there is only the text."""
+        text = "".join(self._text)
+        if self._is_document:
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+        return text
 
 
 def _end(done: Done, parity: bool) -> dict[str, Any]:
