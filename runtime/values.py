@@ -168,11 +168,13 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written. `cached_tokens` of the prompt were in the KV cache already."""
+    """Tokens read and written. `cached_tokens` of the prompt were in the KV cache already; `forced_tokens` of the
+    answer were not sampled, since its grammar left no choice."""
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    forced_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

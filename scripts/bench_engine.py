@@ -43,7 +43,7 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Every figure of every round."""
-    model = arguments.model or _random_model()
+    model = arguments.model or random_model()
     started = time.perf_counter()
     engine = LocalEngine(EngineConfig(model, context=4096, slots=4, threads=arguments.threads))
     figures: dict[str, list[float]] = {"load_s": [time.perf_counter() - started]}
@@ -60,7 +60,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[float]]:
     return figures
 
 
-def _random_model() -> Path:
+def random_model() -> Path:
     path = FOLDER / "random-1b-q4_k_m.gguf"
     if not path.exists():
         print("building the random model, 0.8 GB, once", file=sys.stderr)

@@ -48,6 +48,7 @@ class Sequence:
     n_past: int = 0
     slot: int = -1  # llama.cpp's sequence id, while admitted
     n_guessed: int = 0
+    n_forced: int = 0
     sampler: Sampler | None = None
     constraint: Constraint | None = None
     text: OutputText = field(init=False)
@@ -162,6 +163,7 @@ class Sequence:
             return None
         sure, guess = self.constraint.ahead(self._n_left)
         reason = self._write_all(sure, model)
+        self.n_forced += len(sure)
         if reason is None:
             self.tokens += guess
             self.n_guessed = len(guess)
@@ -183,7 +185,8 @@ class Sequence:
             self.logprobs.clear()
 
     def _usage(self) -> Usage:
-        return Usage(self.n_prompt, len(self.tokens) - self.n_guessed - self.n_prompt)
+        written = len(self.tokens) - self.n_guessed - self.n_prompt
+        return Usage(self.n_prompt, written, forced_tokens=self.n_forced)
 
     def _timings(self, now: float) -> Timings:
         admitted = self.times.admitted or now

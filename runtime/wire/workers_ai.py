@@ -183,7 +183,7 @@ def _end(done: Done, parity: bool) -> dict[str, Any]:
         return {"usage": _counts(done.usage)}
     return {
         "finish_reason": done.finish_reason,
-        "usage": {**_counts(done.usage), "prompt_tokens_details": {"cached_tokens": done.usage.cached_tokens}},
+        "usage": {**_counts(done.usage), **_details(done.usage)},
         "timings": _timings(done.timings, done.usage),
     }
 
@@ -194,6 +194,12 @@ def _counts(usage: Usage) -> dict[str, int]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
+
+
+def _details(usage: Usage) -> dict[str, Any]:
+    """In OpenAI's shape; `forced_tokens` is ours."""
+    forced = {"completion_tokens_details": {"forced_tokens": usage.forced_tokens}} if usage.forced_tokens else {}
+    return {"prompt_tokens_details": {"cached_tokens": usage.cached_tokens}, **forced}
 
 
 def _timings(timings: Timings, usage: Usage) -> dict[str, float]:
