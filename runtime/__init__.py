@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncRuntime", "AsyncStream", "LlamaletError", "Runtime", "Stream", "__version__"]
+__all__ = ["AsyncRuntime", "AsyncStream", "LlamaletError", "Runtime", "Stream", "__version__", "run_with_tools"]
 
 _HOMES = {
     "AsyncRuntime": "runtime.aio",
@@ -29,6 +29,19 @@ _HOMES = {
     "Runtime": "runtime.session",
     "Stream": "runtime.session",
 }
+
+
+def run_with_tools(model: Any, messages: Any, *, ai: Runtime | None = None, **options: Any) -> dict[str, Any]:
+    """`Runtime.run_with_tools` of `ai`, or of a runtime that is made for it and loads the model anew.
+
+    Options are `tools`, `max_rounds`, `tool_timeout` (seconds), and those of `Runtime.run`.
+    """
+    if ai is not None:
+        return ai.run_with_tools(model, messages, **options)
+    from runtime.session import Runtime
+
+    with Runtime() as ai:
+        return ai.run_with_tools(model, messages, **options)
 
 
 def __getattr__(name: str) -> Any:

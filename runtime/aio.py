@@ -7,6 +7,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
+from runtime import toolrounds
 from runtime.errors import EngineClosed, QueueFull
 from runtime.session import Runtime
 from runtime.values import Done, Failed
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.engine import Emit
     from runtime.pipeline import Job, Ticket
     from runtime.session import Inputs, Model
+    from runtime.toolrounds import Messages, Tools
     from runtime.values import Event
 
 LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
@@ -39,7 +41,7 @@ class EventQueue(asyncio.Queue["Event"]):
 
 
 class AsyncStream:
-    """The answer as it comes: an asynchronous iterator of `{"response": ...}` events, of which the last has `usage`.
+    """The answer as it comes: an asynchronous iterator of the events of a `Stream`.
 
     Leaving it early, by `close()`, the end of an `async with` block, or by dropping it, cancels the request.
     """
@@ -101,6 +103,12 @@ class AsyncRuntime:
             return await self.answer(job)
         events = EventQueue()
         return AsyncStream(await self.start(job, events.emit), events, job.answer())
+
+    async def run_with_tools(
+        self, model: Model, messages: Messages, *, tools: Tools, max_rounds: int = toolrounds.ROUNDS, **options: Any
+    ) -> dict[str, Any]:
+        """As `Runtime.run_with_tools`. Coroutine functions among the tools run in this event loop."""
+        return await toolrounds.run_async(self, model, messages, tools, max_rounds, **options)
 
     async def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
         """As `Runtime.prepare`."""

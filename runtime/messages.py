@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from runtime.errors import InvalidRequest, Unsupported
@@ -164,16 +164,20 @@ def _calls(message: Mapping[str, Any], path: str) -> tuple[ToolCall, ...]:
     return ()
 
 
-def _with_spoken_calls(messages: list[Message]) -> Iterator[Message]:
+def _with_spoken_calls(messages: list[Message]) -> list[Message]:
     """Calls that stand in the content, as Workers AI's documentation and `@cloudflare/ai-utils` write the history.
 
-    The content is then `JSON.stringify(tool_call)`, and results follow. Without a result such JSON is an answer.
+    The content is then `JSON.stringify(tool_call)`, and results follow, maybe after more such calls. Without a result
+    such JSON is an answer.
     """
-    for message, following in zip(messages, [*messages[1:], None], strict=True):
-        calls: tuple[ToolCall, ...] = ()
-        if message.role == "assistant" and not message.tool_calls and following and following.role == "tool":
-            calls = _spoken_calls(message.content)
-        yield dataclasses.replace(message, content="", tool_calls=calls) if calls else message
+    found: list[Message] = []
+    is_answered = False
+    for message in reversed(messages):
+        spoken = is_answered and message.role == "assistant" and not message.tool_calls
+        calls = _spoken_calls(message.content) if spoken else ()
+        found.append(dataclasses.replace(message, content="", tool_calls=calls) if calls else message)
+        is_answered = message.role == "tool" or bool(calls)
+    return found[::-1]
 
 
 def _spoken_calls(content: str) -> tuple[ToolCall, ...]:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime import documents, gguf, machine, prompt, store
+from runtime import documents, gguf, machine, prompt, store, tools
 from runtime.documents import Check, Result
 from runtime.engine import EngineConfig
 from runtime.errors import DocumentRefused, TimedOut
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runtime.catalog import Choice, ModelSpec, Quant
     from runtime.engine import Engine
     from runtime.settings import Settings
-    from runtime.values import Event, Inputs, Segment
+    from runtime.values import Event, Inputs, Segment, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,9 @@ def prepare(
         timeout=timeout if inputs.timeout is None else inputs.timeout,
         reject_if_busy=inputs.reject_if_busy,
         grammar=grammar,
+        tools=_callable(inputs),
+        tool_choice=inputs.tool_choice,
+        parallel_tool_calls=inputs.parallel_tool_calls,
     )
 
 
@@ -101,6 +104,11 @@ def constrain(inputs: Inputs, python_type: TypeAdapter[Any] | None = None) -> tu
     if inputs.grammar is not None:
         matcher_of(inputs.grammar)
     return inputs.grammar, Check()
+
+
+def _callable(inputs: Inputs) -> tuple[Tool, ...]:
+    known = tools.declared(inputs.tools).values()
+    return tuple(tool for tool in known if inputs.tool_name in (None, tool.name))
 
 
 def configure(choice: Choice, settings: Settings) -> EngineConfig:
@@ -135,7 +143,8 @@ def _segments(inputs: Inputs, family: str, date: str) -> tuple[Segment, ...]:
     if inputs.raw:
         return prompt.raw("".join(m.content for m in inputs.messages) if inputs.prompt is None else inputs.prompt)
     messages = inputs.messages if inputs.prompt is None else (Message("user", inputs.prompt),)
-    return prompt.segments(messages, family=family, date=date)
+    place, style = inputs.tools_in, inputs.tool_style
+    return prompt.segments(messages, tools=inputs.tools, family=family, date=date, tools_in=place, style=style)
 
 
 class Deadline:
@@ -180,7 +189,8 @@ class Ticket:
 
 
 class Stream:
-    """The answer as it comes: an iterator of `{"response": ...}` events, of which the last has `usage`.
+    """The answer as it comes: an iterator of `{"response": ...}` events, of which the last has `usage`. Calls of tools
+    come as `{"tool_calls": [...]}` while they grow, and whole in the last.
 
     Leaving it early, by `close()`, the end of a `with` block, or by dropping it, cancels the request.
     """

@@ -11,7 +11,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from runtime import catalog, documents, pipeline, prompt, settings
+from runtime import catalog, documents, pipeline, prompt, settings, toolrounds
 from runtime.errors import EngineClosed
 from runtime.pipeline import Deadline, Job, Stream, Ticket, new_id
 from runtime.values import Done, Failed
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from runtime.documents import Result
     from runtime.engine import Emit, Engine, EngineConfig
+    from runtime.toolrounds import Messages, Tools
     from runtime.values import Event, Request
 
     Model = str | os.PathLike[str]
@@ -62,7 +63,7 @@ class Runtime:
         self.catalog = catalog.load(self.settings.models).with_files(files)
         if self.settings.origin("log") != "default":  # else an application's own choice stands
             log.setLevel(self.settings.log.upper())
-        self._on_load, self._today = on_load, today
+        self._on_load, self._today = on_load or (lambda done: None), today
         self._make_engine = make_engine or pipeline.local_engine
         # Held by whoever loads, so those after him wait for the same model; reentrant since on_load may call close().
         self._turn = threading.RLock()
@@ -88,14 +89,19 @@ class Runtime:
         `logit_bias`, `logprobs`, `top_logprobs`, `date`, `timeout` (seconds), `approximate`, `grammar` (GBNF), and in
         `response_format` a Pydantic model, a dataclass or another type: then `parsed` of the answer is one.
 
-        Gives `{"response": text, "usage": {...}, "finish_reason": "stop" | "length", ...}`, or with `stream: True` a
-        `Stream` of its parts. Raises the errors of `runtime.errors`.
+        Gives `{"response": text, "tool_calls": [], "usage": {}, "finish_reason": "stop", ...}`, or a `Stream` of it.
         """
         job = self.prepare(model, workers_ai.merged(inputs, options))
         if not job.inputs.stream:
             return self.answer(job)
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         return Stream(self.start(job, events.put), events, job.answer())
+
+    def run_with_tools(
+        self, model: Model, messages: Messages, *, tools: Tools, max_rounds: int = toolrounds.ROUNDS, **options: Any
+    ) -> dict[str, Any]:
+        """Ask, and run the `tools` that the model calls, until it answers: see `runtime.toolrounds.run`."""
+        return toolrounds.run(self, model, messages, tools, max_rounds, **options)
 
     def prepare(self, model: Model, body: Mapping[str, Any]) -> Job:
         """What `run` is about to do, with everything checked that can be checked without the model."""
@@ -229,8 +235,7 @@ class Runtime:
 
     def _report_load(self, done: float) -> None:
         self._check_open()  # closing stops a load
-        if self._on_load:
-            self._on_load(done)
+        self._on_load(done)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+ToolChoice = Literal["auto", "required"]  # to call or not is the model's to say, or not
 
 FAMILIES = ("llama3.1", "llama3.2")  # the chat formats: `runtime.prompt` writes them, a model in the catalogue has one
 
@@ -28,11 +29,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """Some more of the tool call `index`: the first has its name, and the texts of all make up its JSON object."""
+    """Some more of the tool call `index`: the first has its name, and the texts of all make up its JSON object.
+
+    `id` is the call's, in its first delta, once it is part of an answer.
+    """
 
     index: int
     name: str | None
     arguments: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,11 @@ class Inputs:
     raw: give the text to the model as it is, without the chat format. date: what the prompt calls today; None leaves
     it to the settings. timeout: seconds; None leaves it to the settings. reject_if_busy: rather be refused than wait.
     document: the answer shall be one. grammar: GBNF that the answer is held to.
-    ignored: the names of options that were given and that nobody knows.
+    ignored: the names of options that were given and that nobody knows. deprecated: of those that better ones replace.
+
+    tools: definitions as they were given, since the prompt shows them so; where (`tools_in`) and how (`tool_style`) is
+    in `runtime.prompt`. tool_choice: whether one must be called; tool_name: which, if only one will do.
+    parallel_tool_calls: whether several may be called in one answer.
     """
 
     messages: tuple[Message, ...] = ()
@@ -132,6 +141,13 @@ class Inputs:
     document: Document | None = None
     grammar: str | None = None
     ignored: tuple[str, ...] = ()
+    deprecated: tuple[str, ...] = ()
+    tools: tuple[Mapping[str, Any] | Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    tool_name: str | None = None
+    parallel_tool_calls: bool = True
+    tools_in: str = "user"
+    tool_style: str = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,7 @@ class Request:
     are gone when it is submitted.
     `reject_if_busy`: rather be refused than wait for a place.
     `grammar`: GBNF with the root rule `root`, to which the answer is held.
+    `tools`: those that the answer may call; only one, where no other will do. `tool_choice`: whether it must call one.
     """
 
     id: str
@@ -154,6 +171,9 @@ class Request:
     waited: float = 0.0
     reject_if_busy: bool = False
     grammar: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +228,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of an answer."""
+    """The end of an answer. `tool_calls` are the calls in it, each with an id."""
 
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,4 +243,4 @@ class Failed:
     error: Exception
 
 
-Event = Text | Progress | Done | Failed
+Event = Text | ToolCallDelta | Progress | Done | Failed

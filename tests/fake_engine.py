@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import EngineClosed
-from runtime.values import Done, Failed, Text, Timings, Usage
+from runtime.values import Done, Failed, Text, Timings, ToolCall, ToolCallDelta, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +22,13 @@ TIMINGS = Timings(queue=0.001, prompt=0.01, decode=0.1)
 def answer(*pieces: str, reason: FinishReason = "stop", prompt_tokens: int = 5) -> list[Event]:
     """The events of an answer in these pieces, a token each."""
     return [*(Text(piece) for piece in pieces), Done(reason, Usage(prompt_tokens, len(pieces)), TIMINGS)]
+
+
+def calling(*calls: tuple[str, dict[str, Any]], text: str = "", reason: FinishReason = "tool_calls") -> list[Event]:
+    """The events of an answer that calls these tools, after some text."""
+    whole = tuple(ToolCall(name, arguments, f"id{at}") for at, (name, arguments) in enumerate(calls))
+    deltas = [ToolCallDelta(at, call.name, json.dumps(call.arguments), call.id) for at, call in enumerate(whole)]
+    return [*([Text(text)] if text else []), *deltas, Done(reason, Usage(5, len(calls)), TIMINGS, whole)]
 
 
 class FakeEngine:

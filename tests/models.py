@@ -16,6 +16,7 @@ import numpy as np
 from tests.vocabulary import CONTROL, NORMAL, USER_DEFINED, Vocabulary, spell, vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -136,16 +137,26 @@ def _step_text(key: int, step: int) -> str:
 
 
 def canary_model(
-    path: Path, *, keys: int = KEYS, steps: int = STEPS, eos_after: int | None = None, shift: int = 0
+    path: Path,
+    *,
+    keys: int = KEYS,
+    steps: int = STEPS,
+    eos_after: int | None = None,
+    shift: int = 0,
+    says: Mapping[int, Sequence[str]] | None = None,
 ) -> Vocabulary:
     """Write the canary. Every prompt must hold one key token, once or more; other tokens do not matter.
 
     `eos_after`: <|eot_id|> follows after that many tokens, at most `steps`. `shift` makes a sibling that answers to key
     k with the text of key k + shift. The right token's logit is 80, others reach 40 at most: sampling at the usual
     temperatures finds it too.
+
+    `says`: by key, the text of its first steps in place of the usual; each must be of no other token.
     """
     plan = _Plan(keys, steps)
-    answers = [spell(_step_text(key, step)) for key in range(keys) for step in range(steps)]
+    said = {(key, step): text for key, texts in (says or {}).items() for step, text in enumerate(texts)}
+    places = [(key, step) for key in range(keys) for step in range(steps)]
+    answers = [spell(said.get(place) or _step_text(*place)) for place in places]
     extra = {key_token(key): USER_DEFINED for key in range(keys)} | dict.fromkeys(answers, NORMAL)
     vocab = vocabulary(extra=extra)
     first_key, first_answer = vocab.id(key_token(0)), vocab.id(answers[0])

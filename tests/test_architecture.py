@@ -25,6 +25,7 @@ RANKS = [
         "runtime.gguf",
         "runtime.messages",
         "runtime.tools",
+        "runtime.signatures",
         "runtime.toolcalls",
         "runtime.toolstyles",
         "runtime.prompt",
@@ -34,7 +35,7 @@ RANKS = [
         "runtime.wire",
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],
-    ["runtime.pipeline", "runtime.session", "runtime.aio"],
+    ["runtime.pipeline", "runtime.toolbox", "runtime.toolrounds", "runtime.session", "runtime.aio"],
     [
         "runtime.server.replies",
         "runtime.server.guards",
@@ -53,7 +54,8 @@ RANKS = [
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.
-ENGINE = ["", "llama", "pieces", "constraint", "widening", "sampling", "sequence", "scheduler", "inbox", "local"]
+ENGINE = ["", "llama", "pieces", "constraint", "widening", "sampling", "output", "sequence"]
+ENGINE += ["scheduler", "inbox", "local"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

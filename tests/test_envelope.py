@@ -40,6 +40,11 @@ def test_a_success_names_what_was_ignored() -> None:
     assert message == {"code": 1000, "message": "Ignored, since nobody knows them: foo, bar."}
 
 
+def test_a_success_names_what_is_deprecated() -> None:
+    said = envelope.success({}, ("foo",), ("functions",))["messages"]
+    assert said[1:] == [{"code": 1001, "message": "Deprecated: functions."}]
+
+
 @pytest.mark.parametrize("kind", AI, ids=lambda kind: kind.__name__)
 def test_a_failure_of_workers_ai_has_an_empty_result_and_its_keys_in_the_services_order(
     kind: type[LlamaletError],

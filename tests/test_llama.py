@@ -132,6 +132,13 @@ def test_a_lone_surrogate_is_refused(model: Model) -> None:
         model.tokenize("ab\ud800", special=False)
 
 
+@pytest.mark.parametrize(("text", "shown"), [("<|python_tag|>", b"<|python_tag|>"), ("<|eom_id|>", b""), ("a", b"a")])
+def test_of_control_tokens_one_may_be_shown_the_one_before_calls(model: Model, text: str, shown: bytes) -> None:
+    (token,) = model.tokenize(text, special=True)
+    assert model.piece(token, tagged=True) == shown
+    assert model.piece(token) == (b"" if text.startswith("<|") else shown)
+
+
 @pytest.mark.parametrize("text", ["", "a", "a\0b", "é\U0001f999", "\t\n  \r\n", "a" * 100_000])
 def test_text_survives_its_tokens(model: Model, text: str) -> None:
     assert b"".join(model.piece(token) for token in model.tokenize(text, special=False)).decode() == text

@@ -215,14 +215,17 @@ def test_a_caller_may_rather_be_refused_than_wait_as_the_documentation_has_it() 
 @pytest.mark.parametrize(
     ("options", "model", "name"),
     [
-        ({"tools": [FLAT]}, SMALL, "tools"),
-        ({"functions": [{"name": "f", "code": ""}]}, SMALL, "functions"),
         ({"image": [0, 255]}, BIG, "image"),
     ],
 )
 def test_what_is_published_and_not_honoured_is_refused_by_name(options: Any, model: str, name: str) -> None:
     with pytest.raises(Unsupported, match=f"^{name} is not supported"):
         strict({**CHAT, **options}, model)
+
+
+def test_tools_are_read_and_a_choice_is_not() -> None:
+    inputs = strict({**CHAT, "tools": [FLAT], "tool_choice": "required", "parallel_tool_calls": False})
+    assert inputs == Inputs(strict(CHAT).messages, tools=(FLAT,), ignored=("parallel_tool_calls", "tool_choice"))
 
 
 @pytest.mark.parametrize("options", [{"tools": []}, {"functions": []}, {"response_format": {}}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from runtime.catalog import Adapter, ModelSpec, Quant
 from runtime.errors import TimedOut, UnknownAdapter
 from runtime.pipeline import Stream, Ticket
 from runtime.prompt import segments
-from runtime.values import Failed, Inputs, Message, Progress, Request, Sampling, Segment
+from runtime.values import Failed, Inputs, Message, Progress, Request, Sampling, Segment, Tool
 from runtime.wire import workers_ai
 from tests.fake_engine import FakeEngine, answer
 
@@ -53,6 +54,30 @@ def test_the_date_is_that_of_the_inputs_or_else_the_one_given(asked: str | None,
 @pytest.mark.parametrize(("asked", "timeout"), [(3.5, 3.5), (None, 600)])
 def test_the_timeout_is_that_of_the_inputs_or_else_the_one_given(asked: float | None, timeout: float) -> None:
     assert prepare(Inputs(prompt="Hi", timeout=asked)).timeout == timeout
+
+
+TOOLS: tuple[Any, ...] = ({"name": "f"}, {"type": "function", "function": {"name": "g", "strict": True}}, Tool("h"))
+
+
+def test_tools_are_shown_as_they_were_given() -> None:
+    for place, style in (("user", "json"), ("system", "pythonic")):
+        inputs = Inputs(prompt="Hi", tools=TOOLS, tools_in=place, tool_style=style)
+        assert prepare(inputs).prompt == segments(
+            [Message("user", "Hi")], tools=TOOLS, family="llama3.2", date=TODAY, tools_in=place, style=style
+        )
+
+
+def test_the_engine_is_told_which_tools_may_be_called_and_how() -> None:
+    request = prepare(Inputs(prompt="Hi", tools=TOOLS, parallel_tool_calls=False))
+    assert request.tools == (Tool("f"), Tool("g"), Tool("h"))
+    assert (request.tool_choice, request.parallel_tool_calls) == ("auto", False)
+
+
+def test_a_certain_tool_is_the_only_one_that_may_be_called_though_all_are_shown() -> None:
+    asked = Inputs(prompt="Hi", tools=TOOLS, tool_choice="required", tool_name="g")
+    request = prepare(asked)
+    assert (request.tools, request.tool_choice) == ((Tool("g"),), "required")
+    assert request.prompt == prepare(Inputs(prompt="Hi", tools=TOOLS)).prompt
 
 
 def test_what_is_left_goes_to_the_engine_unchanged() -> None:

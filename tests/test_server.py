@@ -173,6 +173,11 @@ def test_options_that_nobody_knows_are_named_in_the_messages(server: Scripted) -
     assert message == {"code": 1000, "message": "Ignored, since nobody knows them: bar, foo."}
 
 
+def test_options_that_are_deprecated_are_named_in_the_messages(server: Scripted) -> None:
+    (message,) = server.ask({"prompt": "Hi", "functions": [{"name": "f", "code": ""}]}).json()["messages"]
+    assert message == {"code": 1001, "message": "Deprecated: functions."}
+
+
 def test_in_parity_there_are_no_messages(strict: Scripted) -> None:
     assert strict.ask({"prompt": "Hi", "foo": 1}).json()["messages"] == []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import InvalidRequest, Unsupported
+from runtime.errors import InvalidRequest
 from runtime.values import Inputs, Message, Sampling
 from runtime.wire import published, workers_ai
 
@@ -92,10 +92,8 @@ def test_an_option_of_sampling_arrives(body: dict[str, Any], name: str, value: A
 
 def test_every_published_option_is_taken_or_refused_by_name() -> None:
     taken = set(Inputs.__dataclass_fields__) | set(Sampling.__dataclass_fields__)
-    assert set(published.options(published.NAMES[0], "Prompt")) <= taken | set(workers_ai.NOT_YET) | {
-        "image",
-        "response_format",
-    }
+    taken |= {"functions", "response_format", *workers_ai.NEVER}
+    assert set(published.options(published.NAMES[0], "Prompt")) <= taken
 
 
 def test_logprobs_that_are_off_win_over_top_logprobs() -> None:
@@ -235,18 +233,6 @@ def test_a_body_is_an_object(body: Any, kind: str) -> None:
 def test_options_that_are_null_are_not_given() -> None:
     nulls = dict.fromkeys(["messages", "temperature", "stream", "stop", "tools", "lora", "timeout", "seed", "other"])
     assert parse(**nulls) == parse()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("tools", [{"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}]),
-        ("functions", [{"name": "f", "code": ""}]),
-    ],
-)
-def test_what_comes_later_is_refused_by_name(name: str, value: Any) -> None:
-    with pytest.raises(Unsupported, match=f"^{name} is not supported yet"):
-        parse(**{name: value})
 
 
 @pytest.mark.parametrize(("name", "value"), [("tools", []), ("functions", []), ("response_format", {}), ("image", "")])

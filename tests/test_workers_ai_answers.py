@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime.errors import EngineError, TimedOut
-from runtime.values import Done, Failed, Progress, Text, Timings, TokenLogprob, Usage
+from runtime.values import Done, Failed, Progress, Text, Timings, TokenLogprob, ToolCall, ToolCallDelta, Usage
 from runtime.wire import workers_ai
 
 if TYPE_CHECKING:
@@ -130,8 +130,101 @@ def test_in_parity_a_stream_has_what_is_published() -> None:
     assert streamed(EVENTS, parity=True) == [*texts, {"response": "", "usage": COUNTS}]
 
 
+# Tool calls: the first has come as it grew, the second at once.
+
+CALLED = Done(
+    "tool_calls", END.usage, END.timings, (ToolCall("f", {"city": "Zürich"}, "id0"), ToolCall("g", {"n": 1}, "id1"))
+)
+CALLS: list[Event] = [
+    Text("I see."),
+    ToolCallDelta(0, "f", "{", "id0"),
+    ToolCallDelta(0, None, '"city": "Zürich"}'),
+    ToolCallDelta(1, "g", '{"n": 1}', "id1"),
+    CALLED,
+]
+
+
+def test_a_call_has_the_services_form_and_openais_at_once() -> None:
+    answer = whole(CALLS)
+    assert (answer["response"], answer["finish_reason"]) == ("I see.", "tool_calls")
+    assert answer["tool_calls"] == [
+        {
+            "id": "id0",
+            "type": "function",
+            "index": 0,
+            "name": "f",
+            "arguments": {"city": "Zürich"},
+            "function": {"name": "f", "arguments": '{"city": "Zürich"}'},
+        },
+        {
+            "id": "id1",
+            "type": "function",
+            "index": 1,
+            "name": "g",
+            "arguments": {"n": 1},
+            "function": {"name": "g", "arguments": '{"n": 1}'},
+        },
+    ]
+
+
+def test_calls_of_a_stream_come_as_they_grow_in_openais_form() -> None:
+    assert streamed(CALLS)[1:-1] == [
+        {"tool_calls": [{"id": "id0", "type": "function", "index": 0, "function": {"name": "f", "arguments": "{"}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"city": "Zürich"}'}}]},
+        {
+            "tool_calls": [
+                {"id": "id1", "type": "function", "index": 1, "function": {"name": "g", "arguments": '{"n": 1}'}}
+            ]
+        },
+    ]
+
+
+def test_calls_stand_in_the_end_of_a_stream_as_in_the_whole_answer_but_that_their_text_has_been_given() -> None:
+    end, answer = streamed(CALLS)[-1], whole(CALLS)
+    for call in answer["tool_calls"]:
+        call["function"]["arguments"] = ""
+    assert end == {**answer, "response": ""}
+
+
+def test_the_texts_of_a_call_in_a_stream_joined_are_its_arguments() -> None:
+    joined: dict[int, str] = {}
+    for call in [call for event in streamed(CALLS) for call in event.get("tool_calls", [])]:
+        joined[call["index"]] = joined.get(call["index"], "") + call["function"]["arguments"]
+    assert [json.loads(text) for text in joined.values()] == [call["arguments"] for call in whole(CALLS)["tool_calls"]]
+
+
+def test_what_streams_of_calls_must_be_for_langchain() -> None:
+    """langchain-cloudflare takes calls from the first event that has both keys, and from then on no text (its _stream,
+    0.4.3)."""
+    both = [event for event in streamed(CALLS) if {"response", "tool_calls"} <= event.keys()]
+    assert both == streamed(CALLS)[-1:]
+    assert [(call["name"], call["arguments"]) for call in both[0]["tool_calls"]] == [
+        ("f", {"city": "Zürich"}),
+        ("g", {"n": 1}),
+    ]
+
+
+def test_in_parity_a_call_is_name_and_arguments_and_no_text_is_null() -> None:
+    flat = [{"name": "f", "arguments": {"city": "Zürich"}}, {"name": "g", "arguments": {"n": 1}}]
+    assert whole(CALLS, parity=True) == {"response": "I see.", "tool_calls": flat, "usage": COUNTS}
+    assert whole(CALLS[1:], parity=True) == {"response": None, "tool_calls": flat, "usage": COUNTS}
+
+
+def test_in_parity_the_calls_of_a_stream_are_deltas_only() -> None:
+    assert streamed(CALLS, parity=True)[1:-1] == streamed(CALLS)[1:-1]
+    assert streamed(CALLS, parity=True)[-1] == {"response": "", "usage": COUNTS}
+
+
+def test_an_answer_with_calls_is_json_and_satisfies_the_published_output_schema() -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((resources.files("runtime.wire") / "schemas" / "llama-3.2-1b-instruct.json").read_text("utf-8"))
+    answer = json.loads(json.dumps(whole(CALLS), allow_nan=False))
+    assert list(Draft202012Validator(schema["output"]).iter_errors(answer)) == []
+
+
 @pytest.mark.parametrize("parity", [False, True], ids=["lenient", "parity"])
-def test_every_event_of_a_stream_has_text_and_no_tool_calls(parity: bool) -> None:
+def test_without_calls_every_event_of_a_stream_has_text_and_no_tool_calls(parity: bool) -> None:
     shown = streamed(EVENTS, parity)
     assert [type(event["response"]) for event in shown] == [str] * len(shown)
     assert all("tool_calls" not in event for event in shown)

@@ -89,6 +89,8 @@ def is_conversation(body: dict[str, Any]) -> bool:
 
 OURS = re.compile(
     r"max_tokens: must be at |'/max_tokens' must be |.* is a whole number of |response_format\.json_schema: must be "
+    r"|(tools|functions)\[\d+\](\.function)?\.name: must (not be empty|be the only tool)"
+    r"|raw: must be false beside tools"
 )
 
 

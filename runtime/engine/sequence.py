@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from runtime.parse import OutputText
+from runtime.engine.output import Output
 from runtime.values import Done, Progress, Text, Timings, Usage
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtime.engine.constraint import Constraint
     from runtime.engine.llama import Candidates, Model
     from runtime.engine.sampling import Sampler
-    from runtime.values import FinishReason, Request, TokenLogprob
+    from runtime.values import FinishReason, Request, TokenLogprob, ToolCallDelta
 
 
 @dataclass(slots=True)
@@ -51,12 +51,12 @@ class Sequence:
     n_forced: int = 0
     sampler: Sampler | None = None
     constraint: Constraint | None = None
-    text: OutputText = field(init=False)
+    output: Output = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)
-        self.text = OutputText(self.request.stop)
+        self.output = Output(self.request)
 
     @property
     def cells(self) -> int:
@@ -143,8 +143,8 @@ class Sequence:
             return "stop"
         if self.constraint:
             self.constraint.accept(token)
-        self._show(self.text.feed(model.piece(token)))
-        if self.text.stopped or (self.constraint and self.constraint.is_over):
+        self._show(self.output.feed(model.piece(token, tagged=self.output.reads_calls)))
+        if self.output.stopped or (self.constraint and self.constraint.is_over):
             return "stop"
         return None if self._n_left else "length"
 
@@ -155,7 +155,7 @@ class Sequence:
         """Write the shortest end of the document, since there is room for no other."""
         assert self.constraint is not None  # noqa: S101 - nothing else is closed
         self._write_all(self.constraint.ending(), model)
-        return "stop" if self.text.stopped else "length"
+        return "stop" if self.output.stopped else "length"
 
     def _look_ahead(self, model: Model) -> FinishReason | None:
         """Write what must come next; what probably does is guessed. With log probabilities every token is sampled."""
@@ -176,13 +176,21 @@ class Sequence:
 
     def finish(self, reason: FinishReason, now: float) -> None:
         """Emit what was held back, then the end."""
-        self._show(self.text.finish(), last=True)
-        self.emit(Done(reason, self._usage(), self._timings(now)))
+        self._show(self.output.finish(cut=reason != "stop"))
+        if self.logprobs:
+            self.emit(self._with_logprobs(Text("")))
+        calls = self.output.calls
+        reason = "tool_calls" if calls and reason == "stop" else reason
+        self.emit(Done(reason, self._usage(), self._timings(now), calls))
 
-    def _show(self, text: str, *, last: bool = False) -> None:
-        if text or (last and self.logprobs):
-            self.emit(Text(text, tuple(self.logprobs)))
-            self.logprobs.clear()
+    def _show(self, events: Iterable[Text | ToolCallDelta]) -> None:
+        for event in events:
+            self.emit(self._with_logprobs(event) if isinstance(event, Text) else event)
+
+    def _with_logprobs(self, text: Text) -> Text:
+        """The text with the tokens since the last, those of calls between them too."""
+        logprobs, self.logprobs = tuple(self.logprobs), []
+        return replace(text, logprobs=logprobs)
 
     def _usage(self) -> Usage:
         written = len(self.tokens) - self.n_guessed - self.n_prompt

@@ -96,7 +96,8 @@ async def run(request: Request) -> Any:
     if job.inputs.stream:
         return EventStream(ai, job)
     result = await until_gone(request.receive, ai.answer(job))
-    return reply(request.scope, envelope.success(result, () if ai.settings.parity else job.inputs.ignored))
+    noted = () if ai.settings.parity else (job.inputs.ignored, job.inputs.deprecated)
+    return reply(request.scope, envelope.success(result, *noted))
 
 
 async def healthz(request: Request) -> Response:

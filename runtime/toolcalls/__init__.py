@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.toolcalls.output import Given
 from runtime.toolcalls.parser import ToolCallParser
+from runtime.toolcalls.units import Begun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from runtime.values import Tool, ToolCall
 
-__all__ = ["ToolCallParser", "parse"]
+__all__ = ["Begun", "Given", "ToolCallParser", "parse"]
 
 
 def parse(text: str, tools: Iterable[Mapping[str, Any] | Tool] | None) -> tuple[str, list[ToolCall]]:

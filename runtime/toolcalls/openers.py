@@ -30,6 +30,8 @@ PROSE = re.compile(
 )
 # An object that may be a call has a key; in prose, blanks behind a brace are few. "open" is one that is not whole.
 OBJECT = re.compile(r"""\{(?:\s{0,40}+["']|\s{41})""")
+# One whose first key has no colon, up to what stands in its place. Long ones are found out by reading.
+NO_OBJECT = re.compile(r"""\{\s{0,40}+(?:"[^"\\]{0,99}+"|'[^'\\]{0,99}+')\s{0,40}+(?=[^\s:])""")
 OBJECT_OPEN = re.compile(r"\{\s*\Z")
 
 # Those that may stand anywhere. None of them begins another, so that what is whole is what was meant.

@@ -21,7 +21,18 @@ from runtime.toolcalls.code import STOPS, code_tool, run
 from runtime.toolcalls.lead import CLOSERS, SEPARATORS, Lead
 from runtime.toolcalls.literal import end_of
 from runtime.toolcalls.markers import TAG
-from runtime.toolcalls.openers import BLANKS, FENCE, LANGUAGE, MARKS, OBJECT, OBJECT_OPEN, PROSE, TICKS, Openers
+from runtime.toolcalls.openers import (
+    BLANKS,
+    FENCE,
+    LANGUAGE,
+    MARKS,
+    NO_OBJECT,
+    OBJECT,
+    OBJECT_OPEN,
+    PROSE,
+    TICKS,
+    Openers,
+)
 from runtime.toolcalls.output import Given, Output
 from runtime.toolcalls.units import FUNCTION_END, Begun, FunctionCall, ObjectCall, Unit
 from runtime.tools import declared
@@ -132,6 +143,10 @@ class ToolCallParser:
         return end
 
     def _brace(self, text: str, at: int) -> int:
+        if broken := NO_OBJECT.match(text, at):  # much faster than a unit, where hostile text is full of them
+            self._held.append(broken[0])
+            self._say_no_call()
+            return broken.end()
         if OBJECT.match(text, at):
             return self._begin(ObjectCall(self._tools), at)
         return self._begin_prose(text, at) if self._over or not OBJECT_OPEN.match(text, at) else self._wait(text, at)
@@ -216,8 +231,11 @@ class ToolCallParser:
         elif self._between.tagged and self._code_tool and not isinstance(unit, ObjectCall):
             self._begin_code()
         else:
-            self._show()
-            self._state = self._quotation if self._quote else self._prose
+            self._say_no_call()
+
+    def _say_no_call(self) -> None:
+        self._show()
+        self._state = self._quotation if self._quote else self._prose
 
     def _call(self, call: ToolCall, *, in_function: bool = False) -> None:
         self._output.call(call)

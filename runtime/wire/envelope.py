@@ -15,17 +15,18 @@ from runtime.errors import GatewayError, InvalidRequest, LlamaletError, NoBody, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IGNORED = 1000  # ours: the least code that Cloudflare's clients take for one of `messages`
+IGNORED, DEPRECATED = 1000, 1001  # ours: from the least code on that Cloudflare's clients take for one of `messages`
 
 HEARTBEAT = {"response": ""}  # the service sends such events too, and clients add nothing to nothing
 END = b"data: [DONE]\n\n"
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")  # to some readers, of Python above all; JSON lets them stand
 
 
-def success(result: Any, ignored: Iterable[str] = ()) -> dict[str, Any]:
-    """The envelope of an answer; it names the options that nobody knows."""
-    names = ", ".join(ignored)
-    messages = [{"code": IGNORED, "message": f"Ignored, since nobody knows them: {names}."}] if names else []
+def success(result: Any, ignored: Iterable[str] = (), deprecated: Iterable[str] = ()) -> dict[str, Any]:
+    """The envelope of an answer; it names the options that nobody knows, and those that better ones replace."""
+    said = {IGNORED: ("Ignored, since nobody knows them", ignored), DEPRECATED: ("Deprecated", deprecated)}
+    found = [(code, why, ", ".join(names)) for code, (why, names) in said.items()]
+    messages = [{"code": code, "message": f"{why}: {names}."} for code, why, names in found if names]
     return {"result": result, "success": True, "errors": [], "messages": messages}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from runtime.errors import InvalidRequest
 from runtime.messages import kind, normalise
 from runtime.settings import LONGEST
-from runtime.wire import published
+from runtime.wire import published, tools
 from runtime.wire.body import MAX_TOKENS, cut
 
 if TYPE_CHECKING:
@@ -50,16 +50,14 @@ EXTENSIONS: dict[str, Any] = {
     "date": {"type": "string", "minLength": 1, "maxLength": 64},
     "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": int(LONGEST)},
     "max_tokens": {"minimum": 1, "maximum": MAX_TOKENS},  # published without bounds; less than one is no answer
-    # Outside the schemas, yet the service's own: later models honour the first, every model the second.
-    "tool_choice": {
-        "description": '"auto", "none", "required" or an object that names a function',
-        "anyOf": [{"enum": ["auto", "none", "required"]}, {"type": "object", "required": ["type"]}],
-    },
+    **tools.OPTIONS,
+    # Outside the schemas, yet the service's own.
     "options": {"type": "object", "properties": {"rejectIfBusy": {"type": "boolean"}}},
 }
 
 _FLAGS = {"true": True, "false": False}  # Cloudflare's page on LoRA adapters has `"raw": "true"`
-_UNASKED = {"auto": ("tool_choice",), "none": ("tool_choice", "tools")}  # by the choice, what asks for nothing
+# By the choice, what asks for nothing.
+_UNASKED = {"auto": ("tool_choice",), "none": ("tool_choice", "tools", "functions")}
 
 
 def read(body: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str]]:
@@ -76,7 +74,8 @@ def read(body: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str]]:
     known = _known(name, title)
     unknown = [key for key in given if key not in known]
     unknown += [f"options.{key}" for key in given.get("options", {}) if key != "rejectIfBusy"]
-    return _asked({**given, "messages": messages}), sorted(unknown)
+    as_said = {"tools": body["tools"]} if "tools" in given else {}  # completed for the schema's eyes only
+    return _asked({**given, **as_said, "messages": messages}), sorted(unknown)
 
 
 def _meant(given: Mapping[str, Any]) -> Title:

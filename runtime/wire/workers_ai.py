@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InvalidRequest, NoJsonStream, Unsupported
 from runtime.messages import kind
-from runtime.values import Document, Done, Failed, Inputs, Sampling, Text, TokenLogprob
-from runtime.wire import lenient
+from runtime.values import Document, Done, Failed, Inputs, Sampling, Text, TokenLogprob, ToolCall, ToolCallDelta
+from runtime.wire import lenient, tools
 from runtime.wire import parity as strict
 from runtime.wire.body import cut, plain
 from runtime.wire.lenient import EXTENSIONS
@@ -23,12 +23,11 @@ from runtime.wire.lenient import EXTENSIONS
 if TYPE_CHECKING:
     from runtime.values import Event, Timings, Usage
 
-__all__ = ["EXTENSIONS", "NOT_YET", "Answer", "merged", "parse"]
+__all__ = ["EXTENSIONS", "NEVER", "Answer", "merged", "parse"]
 
 log = logging.getLogger("llamalet.wire")
 
-# Known, and not honoured: refused by name when they are valid and ask for something.
-NOT_YET = ("tools", "functions", "tool_choice")
+# Known, and not honoured: refused by name when it asks for something.
 NEVER = {"image": "these models read text only"}
 
 _OPENAI = {"name", "description", "schema", "strict"}  # of response_format.json_schema; all schemas are strict here
@@ -69,6 +68,7 @@ def parse(body: Mapping[str, Any], model: str = "", *, parity: bool = False) -> 
         grammar=given.get("grammar"),
         reject_if_busy=given.get("options", {}).get("rejectIfBusy", False),
         ignored=ignored,
+        **tools.read(given),
     )
 
 
@@ -83,9 +83,6 @@ def _refuse(given: Mapping[str, Any]) -> None:
     for name, why in NEVER.items():
         if given.get(name):
             raise Unsupported(f"{name} is not supported: {why}.", "Leave it out.")
-    for name in NOT_YET:
-        if given.get(name):
-            raise Unsupported(f"{name} is not supported yet.", "Leave it out.")
 
 
 def _document(given: Mapping[str, Any]) -> Document | None:
@@ -94,7 +91,7 @@ def _document(given: Mapping[str, Any]) -> Document | None:
     asked, approximate = given.get("response_format"), given.get("approximate", False)
     if not asked:
         return None
-    for other in ("stop", "grammar"):
+    for other in ("stop", "grammar", "tools", "functions"):
         if given.get(other):
             raise Unsupported(f"{other} cannot be combined with response_format.", "Leave one of them out.")
     if approximate and given.get("stream"):
@@ -145,23 +142,39 @@ class Answer:
             self._logprobs += event.logprobs
         if not isinstance(event, Done):
             return None
-        result = {"response": self._response(), "tool_calls": [], **_end(event, self._parity)}
+        response = self._response()
+        result = {
+            "response": None if self._parity and event.tool_calls and not response else response,  # as it was seen to
+            "tool_calls": [_call(call, at, self._parity) for at, call in enumerate(event.tool_calls)],
+            **_end(event, self._parity),
+        }
         return result | ({"logprobs": _logprobs(self._logprobs)} if self._logprobs and not self._parity else {})
 
     def stream(self, event: Event) -> dict[str, Any] | None:
         """Take the next event in; the stream's JSON for it, if it has any. Raises what a failed request failed with.
 
-        `response` is always text, and no `tool_calls` stand beside it: clients drop the text, or break, where it is not
-        so. What the text of a document says stands as `parsed` in the last event.
+        `response` is always text, and `tool_calls` stand beside it at the end only: clients drop the text, or break,
+        where it is not so. Calls come twice: as they grow, in OpenAI's deltas, and whole at the end, for clients that
+        add nothing up (langchain-cloudflare takes all from one event). Those that do have nothing to add there. What
+        the text of a document says stands as `parsed` in the last event.
         """
         self._take(event)
         if isinstance(event, Text):
             logprobs = {"logprobs": _logprobs(event.logprobs)} if event.logprobs and not self._parity else {}
             return {"response": event.text, **logprobs}
+        if isinstance(event, ToolCallDelta):
+            return {"tool_calls": [_delta(event)]}
         if isinstance(event, Done):
             parsed = {"parsed": self._response()} if self._is_document else {}
-            return {"response": "", **parsed, **_end(event, self._parity)}
+            return {"response": "", **self._calls(event), **parsed, **_end(event, self._parity)}
         return None
+
+    def _calls(self, done: Done) -> dict[str, Any]:
+        """The whole calls of a stream; their arguments were in the deltas."""
+        calls = [_call(call, at) for at, call in enumerate(done.tool_calls)]
+        for call in calls:
+            call["function"]["arguments"] = ""
+        return {"tool_calls": calls} if calls and not self._parity else {}
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Failed):
@@ -176,6 +189,24 @@ class Answer:
             with contextlib.suppress(ValueError):
                 return json.loads(text)
         return text
+
+
+def _call(call: ToolCall, index: int, parity: bool = False) -> dict[str, Any]:
+    """A whole call, in the service's form and in OpenAI's at once; in parity in the first."""
+    arguments = dict(call.arguments)
+    if parity:
+        return {"name": call.name, "arguments": arguments}
+    function = {"name": call.name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+    named = {"id": call.id, "type": "function", "index": index}
+    return {**named, "name": call.name, "arguments": arguments, "function": function}
+
+
+def _delta(delta: ToolCallDelta) -> dict[str, Any]:
+    """OpenAI's shape of some more of a call (chat completions, delta.tool_calls)."""
+    if delta.name is None:
+        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"id": delta.id, "type": "function", "index": delta.index, "function": function}
 
 
 def _end(done: Done, parity: bool) -> dict[str, Any]:

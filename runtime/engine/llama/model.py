@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+TAG = b"<|python_tag|>"
+
 
 class Model:
     """Weights and vocabulary of one GGUF file, which `runtime.gguf.check` must have passed.
@@ -67,12 +69,15 @@ class Model:
             raise EngineError(f"llama.cpp gave {-count} tokens for {len(data)} bytes of text.")
         return list(tokens[:count])
 
-    def piece(self, token: int) -> bytes:
-        """The bytes of a token, which may be part of a character; control tokens have none."""
+    def piece(self, token: int, *, tagged: bool = False) -> bytes:
+        """The bytes of a token, which may be part of a character; control tokens have none.
+
+        tagged: but for `<|python_tag|>`, which has its text, since what follows it may be a call.
+        """
         known = self._pieces.get(token)
         if known is None:
             known = self._pieces[token] = self._read_piece(token)
-        return known
+        return TAG if tagged and not known and c.llama_vocab_get_text(self.vocab, token) == TAG else known
 
     def _read_piece(self, token: int) -> bytes:
         self._check_token(token)
