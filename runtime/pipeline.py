@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime import documents, gguf, machine, prompt, store, tools
+from runtime import callgrammar, documents, gguf, machine, prompt, store, tools
 from runtime.documents import Check, Result
 from runtime.engine import EngineConfig
 from runtime.errors import DocumentRefused, TimedOut
@@ -94,6 +94,7 @@ def prepare(
         tools=_callable(inputs),
         tool_choice=inputs.tool_choice,
         parallel_tool_calls=inputs.parallel_tool_calls,
+        constrain_tools=inputs.constrain_tools,
     )
 
 
@@ -101,9 +102,23 @@ def constrain(inputs: Inputs, python_type: TypeAdapter[Any] | None = None) -> tu
     """The grammar that the answer is held to, if any, and what it has to pass beyond. Raises `InvalidRequest`."""
     if inputs.document is not None:
         return documents.compiled(inputs.document, python_type)
-    if inputs.grammar is not None:
-        matcher_of(inputs.grammar)
-    return inputs.grammar, Check()
+    grammar = inputs.grammar
+    if grammar is None and inputs.tools and inputs.constrain_tools:
+        grammar = _calls(inputs)
+    if grammar is not None:
+        matcher_of(grammar)
+    return grammar, Check()
+
+
+def _calls(inputs: Inputs) -> str | None:
+    """The grammar of an answer that must be calls. What may become one gets its grammar when its arguments begin, and
+    is compiled here, since what is wrong with it is to be said now."""
+    known = _callable(inputs)
+    if inputs.tool_choice == "required":
+        return callgrammar.calls(known, several=inputs.parallel_tool_calls)
+    for tool in known:
+        matcher_of(callgrammar.rest(tool, "}"))
+    return None
 
 
 def _callable(inputs: Inputs) -> tuple[Tool, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import InvalidRequest
 from runtime.messages import expected, is_array
 from runtime.signatures import tool_of
-from runtime.tools import as_definition, as_tool
+from runtime.tools import MAX_ERROR, as_definition, as_tool, complaints, validator
 from runtime.values import Tool
 from runtime.wire.body import plain
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-MAX_ERROR = 500  # characters of an error that the model is told
 GRACE = 1.0  # seconds after its time, and after its caller was told so, until a coroutine in a thread is cancelled
 
 
@@ -53,7 +51,7 @@ class Toolbox:
         known = as_tool(definition)
         if known and callable(function):  # one without a name is refused with the request
             self._functions[known.name] = function
-            self._validators[known.name] = _validator(known.parameters, path)
+            self._validators[known.name] = validator(known.parameters, path)
 
     def runs(self, call: Mapping[str, Any]) -> bool:
         """Whether the tool that is called has a function."""
@@ -92,27 +90,8 @@ class Toolbox:
 
     def _complaint(self, call: Mapping[str, Any]) -> dict[str, Any]:
         """What of the arguments does not satisfy the tool's schema, as an error."""
-        from referencing.exceptions import Unresolvable
-
-        try:
-            errors = list(self._validators[call["name"]].iter_errors(call["arguments"]))
-        except (Unresolvable, re.error) as error:
-            return {"error": f"The arguments cannot be checked: {error}"[:MAX_ERROR]}
-        wrong = [f"{error.json_path.replace('$', 'arguments', 1)}: {error.message}" for error in errors]
-        return {"error": "; ".join(wrong)[:MAX_ERROR]} if wrong else {}
-
-
-def _validator(schema: Mapping[str, Any], path: str) -> Validator:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-    from referencing import Registry
-
-    schema = dict(schema)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise InvalidRequest(f"{path}: the parameters are no JSON Schema: {error.message[:MAX_ERROR]}.") from None
-    return Draft202012Validator(schema, registry=Registry())  # without one it fetches what a schema refers to
+        wrong = complaints(self._validators[call["name"]], call["arguments"])
+        return {"error": wrong} if wrong else {}
 
 
 def _started(function: Callable[..., Any], arguments: Mapping[str, Any], seconds: float) -> futures.Future[Any]:

@@ -5,12 +5,18 @@ Two forms: Workers AI's own, `{name, description, parameters}`, and OpenAI's `{t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from runtime.errors import InvalidRequest
 from runtime.messages import expected, is_array
 from runtime.values import Tool
 
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+MAX_ERROR = 500  # characters of what is wrong with arguments
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
@@ -46,6 +52,31 @@ def as_definition(tool: Mapping[str, Any] | Tool) -> Mapping[str, Any]:
 def bare_definition(tool: Mapping[str, Any] | Tool) -> Mapping[str, Any]:
     """The definition in the flat form."""
     return _function(as_definition(tool))
+
+
+def validator(schema: Mapping[str, Any], path: str = "parameters") -> Validator:
+    """What judges a tool's arguments. Raises `InvalidRequest` for parameters that are no JSON Schema."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+
+    schema = dict(schema)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise InvalidRequest(f"{path}: the parameters are no JSON Schema: {error.message[:MAX_ERROR]}.") from None
+    return Draft202012Validator(schema, registry=Registry())  # without one it fetches what a schema refers to
+
+
+def complaints(judge: Validator, arguments: Any) -> str:
+    """What of the arguments is not as the tool's schema has it; "" where all is."""
+    from referencing.exceptions import Unresolvable
+
+    try:
+        errors = list(judge.iter_errors(arguments))
+    except (Unresolvable, re.error) as error:
+        return f"The arguments cannot be checked: {error}"[:MAX_ERROR]
+    return "; ".join(f"{error.json_path.replace('$', 'arguments', 1)}: {error.message}" for error in errors)[:MAX_ERROR]
 
 
 def from_functions(functions: Any) -> tuple[Tool, ...]:

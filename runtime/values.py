@@ -124,7 +124,8 @@ class Inputs:
 
     tools: definitions as they were given, since the prompt shows them so; where (`tools_in`) and how (`tool_style`) is
     in `runtime.prompt`. tool_choice: whether one must be called; tool_name: which, if only one will do.
-    parallel_tool_calls: whether several may be called in one answer.
+    parallel_tool_calls: whether several may be called in one answer. constrain_tools: whether arguments are held to
+    their schemas while they are written.
     """
 
     messages: tuple[Message, ...] = ()
@@ -146,6 +147,7 @@ class Inputs:
     tool_choice: ToolChoice = "auto"
     tool_name: str | None = None
     parallel_tool_calls: bool = True
+    constrain_tools: bool = True
     tools_in: str = "user"
     tool_style: str = "json"
 
@@ -159,6 +161,7 @@ class Request:
     `reject_if_busy`: rather be refused than wait for a place.
     `grammar`: GBNF with the root rule `root`, to which the answer is held.
     `tools`: those that the answer may call; only one, where no other will do. `tool_choice`: whether it must call one.
+    `constrain_tools`: calls are held to the tools' schemas, from where their arguments begin.
     """
 
     id: str
@@ -174,6 +177,7 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
+    constrain_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)

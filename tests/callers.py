@@ -47,4 +47,6 @@ def calling_model(path: Path) -> None:
 
 def ask(key: int, **options: Any) -> dict[str, Any]:
     content = f"What will the weather be? {key_token(key)}"
-    return {"messages": [{"role": "user", "content": content}], "tools": [WEATHER, NOW], "temperature": 0, **options}
+    body = {"messages": [{"role": "user", "content": content}], "tools": [WEATHER, NOW], "temperature": 0}
+    # What this model writes is fixed, whatever the schemas say: it is read, and not held to them.
+    return {**body, "constrain_tools": False, **options}

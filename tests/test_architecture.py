@@ -32,6 +32,7 @@ RANKS = [
         "runtime.parse",
         "runtime.grammar",
         "runtime.documents",
+        "runtime.callgrammar",
         "runtime.wire",
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],

@@ -16,7 +16,8 @@ FIRST, SECOND = "chatcmpl-tool-r-0", "chatcmpl-tool-r-1"
 
 
 def output(*, pinned: bool = False, **options: Any) -> Output:
-    return Output(Request("r", (), **{"tools": (WEATHER,), **options}), pinned=pinned)
+    made = {"tools": (WEATHER,), "grammar": 'root ::= "x"' if pinned else None, **options}
+    return Output(Request("r", (), **made))
 
 
 def fed(output: Output, text: str) -> list[Text | ToolCallDelta]:

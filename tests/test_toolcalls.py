@@ -35,7 +35,7 @@ def joined(deltas: list[ToolCallDelta]) -> list[tuple[str, Any]]:
     return [(name, json.loads(arguments)) for name, arguments in calls]
 
 
-def in_pieces(pieces: Iterable[str], tools: Any, **options: bool) -> tuple[str, list[tuple[str, Any]]]:
+def in_pieces(pieces: Iterable[str], tools: Any, **options: Any) -> tuple[str, list[tuple[str, Any]]]:
     parser = ToolCallParser(tools, **options)
     given = [parser.feed(piece) for piece in pieces] + [parser.finish()]
     assert joined([delta for _, deltas in given for delta in deltas]) == found(parser.calls)

@@ -304,7 +304,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_runs(
 def test_a_schema_that_refers_elsewhere_fetches_nothing(ask: Model) -> None:
     parameters = {"type": "object", "properties": {"x": {"$ref": "http://127.0.0.1:9/schema"}}}
     tool = {"name": "f", "parameters": parameters, "function": lambda x: x}
-    ((error,),) = told(ask(calling(("f", {"x": 1})), answer("Sorry."), tools=[tool]))
+    ((error,),) = told(ask(calling(("f", {"x": 1})), answer("Sorry."), tools=[tool], constrain_tools=False))
     assert error.startswith("The arguments cannot be checked: ")
 
 

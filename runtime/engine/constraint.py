@@ -77,6 +77,20 @@ class Constraint:
             raise EngineError(f"The matcher and llama.cpp disagree about token {token}.")
         self._matcher = after
 
+    def follow(self, text: bytes) -> bool:
+        """Go on behind a text, however it is cut into tokens. Whether the grammar takes it; if not, nothing changes."""
+        after = self._matcher.accept(text)
+        if after is None or not all(byte in self._pieces.of_byte for byte in text):
+            return False
+        for byte in text:
+            self._judge.accept(self._pieces.of_byte[byte])
+        self._matcher = after
+        return True
+
+    def needed(self, left: int) -> float:
+        """Tokens to close the document; a bound of them, where that shows that they are no more than `left`."""
+        return _needed(self._model, self._pieces, self._matcher, left)
+
     def fits(self, token: int, left: int) -> bool:
         """Behind the token, can the document still be closed with `left` tokens?"""
         if self._model.is_end(token):

@@ -120,6 +120,8 @@ class LocalEngine:
             raise InvalidRequest(f"max_tokens is {request.max_tokens}; it must be at least 1.")
         if request.lora is not None:
             self._adapter_named(request.lora)
+        if request.tools and request.constrain_tools:
+            _ = self._pieces  # read now, and not on the engine's thread
         if request.grammar is not None:
             check_room(request.grammar, request.max_tokens, self._model, self._pieces)
         for token, _ in request.sampling.logit_bias:
@@ -187,13 +189,18 @@ class LocalEngine:
     def _start(self, sequence: Sequence, now: float) -> None:
         sequence.times.admitted = now
         if sequence.request.grammar is not None:
-            sequence.constraint = Constraint(sequence.request.grammar, self._model, self._pieces)
+            sequence.constraint = self._constrain(sequence.request.grammar)
+        elif sequence.request.tools and sequence.request.constrain_tools:
+            sequence.constrain = self._constrain
         sequence.sampler = Sampler(
             sequence.request.sampling,
             seed=self._draw_seed(),
             prompt=sequence.tokens,
             n_vocab=self._model.n_vocab,
         )
+
+    def _constrain(self, grammar: str) -> Constraint:
+        return Constraint(grammar, self._model, self._pieces)
 
     def _set_adapter(self) -> None:
         name = self._scheduler.adapter

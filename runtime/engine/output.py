@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtime.parse import OutputText
 from runtime.toolcalls import ToolCallParser
+from runtime.tools import complaints, validator
 from runtime.values import Text, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -20,12 +21,28 @@ class Output:
     `stopped`: a stop string is complete, or a call after which no other is wanted. Nothing comes after it.
     """
 
-    def __init__(self, request: Request, *, pinned: bool = False) -> None:
-        """pinned: the arguments of a call that has begun are held to their schema (`ToolCallParser`)."""
+    def __init__(self, request: Request) -> None:
         self._request = request
         self._text = OutputText(request.stop)
-        self._parser = ToolCallParser(request.tools, pinned=pinned) if request.tools else None
+        self._parser = self._parser_of(request) if request.tools else None
         self._only_one = not request.parallel_tool_calls
+
+    @staticmethod
+    def _parser_of(request: Request) -> ToolCallParser:
+        if not request.constrain_tools:
+            return ToolCallParser(request.tools)
+        judges = {tool.name: validator(tool.parameters) for tool in request.tools}
+
+        def valid(call: ToolCall) -> bool:
+            return not complaints(judges[call.name], dict(call.arguments))
+
+        # A call may be written in a way that no grammar follows, as code; so each is looked at when it is whole.
+        return ToolCallParser(request.tools, pinned=request.grammar is not None, valid=valid)
+
+    def pin(self) -> None:
+        """The call that has begun is held to its schema from here on."""
+        if self._parser:
+            self._parser.pin()
 
     @property
     def stopped(self) -> bool:

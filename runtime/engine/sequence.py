@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from runtime import callgrammar
 from runtime.engine.output import Output
 from runtime.values import Done, Progress, Text, Timings, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from collections.abc import Sequence as Many
 
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.engine.constraint import Constraint
     from runtime.engine.llama import Candidates, Model
     from runtime.engine.sampling import Sampler
+    from runtime.toolcalls import Begun
     from runtime.values import FinishReason, Request, TokenLogprob, ToolCallDelta
 
 
@@ -51,6 +53,7 @@ class Sequence:
     n_forced: int = 0
     sampler: Sampler | None = None
     constraint: Constraint | None = None
+    constrain: Callable[[str], Constraint] | None = None  # makes one for each call, where calls may come
     output: Output = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
@@ -116,8 +119,7 @@ class Sequence:
         """Give back what llama.cpp holds for it. On the engine's thread."""
         if self.sampler:
             self.sampler.free()
-        if self.constraint:
-            self.constraint.free()
+        self._release()
 
     def _take_back_guesses(self) -> list[int]:
         certain = len(self.tokens) - self.n_guessed
@@ -141,12 +143,59 @@ class Sequence:
         self.tokens.append(token)
         if model.is_end(token):
             return "stop"
+        piece = model.piece(token, tagged=self.output.reads_calls)
         if self.constraint:
             self.constraint.accept(token)
-        self._show(self.output.feed(model.piece(token, tagged=self.output.reads_calls)))
-        if self.output.stopped or (self.constraint and self.constraint.is_over):
+        elif self.constrain and b"{" in piece:
+            return self._say_until_called(piece, model)
+        return self._say(piece)
+
+    def _say(self, piece: bytes) -> FinishReason | None:
+        self._show(self.output.feed(piece))
+        if self.output.stopped:
             return "stop"
+        if self.constraint and self.constraint.is_over:
+            if not self.constrain:
+                return "stop"
+            self._release()
         return None if self._n_left else "length"
+
+    def _say_until_called(self, piece: bytes, model: Model) -> FinishReason | None:
+        """Say the last token, which may begin a call's arguments: there a constraint takes over."""
+        said = 0
+        while (brace := piece.find(b"{", said)) >= 0:
+            self._show(self.output.feed(piece[said : brace + 1]))
+            said = brace + 1
+            if begun := self.output.begun:
+                return self._hold(begun, piece[:said], piece[said:], model)
+        return self._say(piece[said:])
+
+    def _hold(self, begun: Begun, said: bytes, rest: bytes, model: Model) -> FinishReason | None:
+        """Hold the call that has begun to its schema. What of the last token is not said yet is taken back where the
+        schema does not have it; where no room is left for the smallest call, what there is stays text."""
+        assert self.constrain is not None  # noqa: S101 - nobody else gets here
+        tool = next(tool for tool in self.request.tools if tool.name == begun.name)
+        constraint = self.constrain(callgrammar.rest(tool, begun.closing))
+        instead = []  # of the last token
+        is_followed = constraint.follow(begun.arguments.encode("utf-8"))
+        if is_followed and not constraint.follow(rest):
+            instead = _tokens(said, model)
+        left = self._n_left - max(0, len(instead) - 1)
+        has_room = constraint.needed(left) <= left
+        if not is_followed or not has_room:
+            constraint.free()
+            reason = self._say(rest)  # if that is a call, it is judged when it is whole
+            return reason if has_room else "length"
+        if instead:
+            self.tokens[-1:], rest = instead, b""
+        self.constraint = constraint
+        self.output.pin()
+        return self._say(rest)
+
+    def _release(self) -> None:
+        if self.constraint:
+            self.constraint.free()
+        self.constraint = None
 
     def _write_all(self, tokens: Iterable[int], model: Model) -> FinishReason | None:
         return next((reason for token in tokens if (reason := self._write(token, model))), None)
@@ -200,3 +249,11 @@ class Sequence:
         admitted = self.times.admitted or now
         prompt_read = self.times.prompt_read or now
         return Timings(admitted - self.times.submitted, prompt_read - admitted, now - prompt_read)
+
+
+def _tokens(text: bytes, model: Model) -> list[int]:
+    """None where it begins inside a character, which no text is."""
+    try:
+        return model.tokenize(text.decode("utf-8"), special=False)
+    except UnicodeDecodeError:
+        return []

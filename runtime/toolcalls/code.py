@@ -14,6 +14,7 @@ from runtime.values import Tool, ToolCall
 
 NAMES = ("code_interpreter", "python", "ipython")
 STOPS = (*ENDS, TAG)
+STOP = re.compile("|".join(map(re.escape, STOPS)))
 
 _FENCED = re.compile(r"```\w*\n(.*?)(?:\n```)?", re.DOTALL)
 

@@ -14,10 +14,9 @@ time is linear, and how the text is cut into pieces changes nothing.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.toolcalls.code import STOPS, code_tool, run
+from runtime.toolcalls.code import STOP, STOPS, code_tool, run
 from runtime.toolcalls.lead import CLOSERS, SEPARATORS, Lead
 from runtime.toolcalls.literal import end_of
 from runtime.toolcalls.markers import TAG
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
     from runtime.values import Tool, ToolCall
 
-_STOP = re.compile("|".join(map(re.escape, STOPS)))
-
 
 class ToolCallParser:
     """The calls in one answer, as its text comes.
@@ -52,16 +49,24 @@ class ToolCallParser:
     `parse` gives of the whole text. `calls` has the calls so far.
     """
 
-    def __init__(self, tools: Iterable[Mapping[str, Any] | Tool] | None, *, pinned: bool = False) -> None:
+    def __init__(
+        self,
+        tools: Iterable[Mapping[str, Any] | Tool] | None,
+        *,
+        pinned: bool = False,
+        valid: Callable[[ToolCall], bool] = lambda call: True,
+    ) -> None:
         """tools: definitions in either form, or `Tool`s.
 
         pinned: the arguments of a call, once begun, are held to their schema by a grammar and will be whole, so that
             their text is given as it grows. Without that no call is certain, and none is given, before its end.
+        valid: whether a call that is whole is one; else its text is content.
         """
         self._tools = declared(tools)
         self._openers = Openers(self._tools)
         self._code_tool = code_tool(self._tools)
-        self._pinned = pinned
+        self._pinned, self._valid = pinned, valid
+        self._pin: Unit | None = None  # the unit of which that holds
         self._state: Callable[[str, int], int] = self._lead
         self._tail = ""  # the end of the last piece, where what follows decides how to read it
         self._over = False
@@ -82,6 +87,10 @@ class ToolCallParser:
         None where they are no JSON object, and where they stand before the name.
         """
         return self._unit.begun if self._state == self._in_unit else None
+
+    def pin(self) -> None:
+        """The call that has `begun` is held to its schema from here on, and will be whole."""
+        self._pin = self._unit
 
     def feed(self, piece: str) -> Given:
         """The content and the deltas that `piece` makes certain."""
@@ -214,7 +223,7 @@ class ToolCallParser:
         self._held.append(text[at:end])
         if unit.refuted:
             self._show()
-        elif self._pinned and unit.name:
+        elif unit.name and (self._pinned or unit is self._pin):
             self._output.stream(unit.name, unit.more_arguments())
         if unit.state != "open":
             self._settle()
@@ -223,7 +232,7 @@ class ToolCallParser:
     def _settle(self) -> None:
         """The unit is over."""
         unit = self._unit
-        if unit.call:
+        if unit.call and self._valid(unit.call):
             self._call(unit.call, in_function=isinstance(unit, FunctionCall) and unit.name is not None)
         elif self._output.streams:  # what has been given is not taken back
             self._output.end_stream(unit.arguments)
@@ -269,7 +278,7 @@ class ToolCallParser:
         self._state = self._code
 
     def _code(self, text: str, at: int) -> int:
-        stop = _STOP.search(text, at)
+        stop = STOP.search(text, at)
         if stop:
             self._held.append(text[at : stop.start()])
             self._end_code()
@@ -282,8 +291,9 @@ class ToolCallParser:
 
     def _end_code(self, *, cut: bool = False) -> None:
         code = "".join(self._held)
-        if cut or not code.strip() or not self._code_tool:
+        call = run(self._code_tool, code) if self._code_tool and code.strip() and not cut else None
+        if call and self._valid(call):
+            self._call(call)
+        else:
             self._show()
             self._state = self._lead
-        else:
-            self._call(run(self._code_tool, code))

@@ -29,6 +29,7 @@ OPTIONS: dict[str, Any] = {
         ],
     },
     "parallel_tool_calls": {"type": "boolean"},
+    "constrain_tools": {"type": "boolean"},
     "tools_in": {"enum": list(PLACES)},
     "tool_style": {"enum": list(STYLES)},
 }
@@ -55,6 +56,7 @@ def read(given: Mapping[str, Any]) -> dict[str, Any]:
         "tool_choice": choice,
         "tool_name": name,
         "parallel_tool_calls": given.get("parallel_tool_calls", True),
+        "constrain_tools": given.get("constrain_tools", True),
         "tools_in": given.get("tools_in", "user"),
         "tool_style": given.get("tool_style", "json"),
         "deprecated": ("functions",) if given.get("functions") else (),
