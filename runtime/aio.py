@@ -16,6 +16,7 @@ from runtime.wire import workers_ai
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
+    from pathlib import Path
 
     from runtime.documents import Result
     from runtime.engine import Emit
@@ -98,7 +99,7 @@ class AsyncRuntime:
 
     async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
         """As `Runtime.run`; with `stream: True` it gives an `AsyncStream`."""
-        job = await self.prepare(model, workers_ai.merged(inputs, options))
+        job = await self.fetch(await self.prepare(model, workers_ai.merged(inputs, options)))
         if not job.inputs.stream:
             return await self.answer(job)
         events = EventQueue()
@@ -114,6 +115,18 @@ class AsyncRuntime:
         """As `Runtime.prepare`."""
         # Not in the pool: its threads may all be waiting for a model to load, which this does not need.
         return await asyncio.to_thread(self._runtime.prepare, model, body)
+
+    async def fetch(self, job: Job) -> Job:
+        """As `Runtime.fetch`. Cancelled while the file comes, it stops that; what has come stays."""
+        try:
+            return await asyncio.to_thread(self._runtime.fetch, job)
+        except asyncio.CancelledError:
+            self.withdraw(job)
+            raise
+
+    async def pull(self, model: Model) -> Path:
+        """As `Runtime.pull`."""
+        return await asyncio.to_thread(self._runtime.pull, model)
 
     async def answer(self, job: Job) -> Result:
         """As `Runtime.answer`."""

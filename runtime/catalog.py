@@ -27,12 +27,16 @@ LIST_HINT = "`llamalet list` shows every model."
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """One file of a model: `file` within the repository, `size` in bytes, `sha256` in lower-case hex digits."""
+    """One file of a model: `file` within the repository, `size` in bytes, `sha256` in lower-case hex digits.
+
+    mirrors: where else the same bytes are, in the order in which to try them.
+    """
 
     name: str
     file: str
     size: int | None = None
     sha256: str | None = None
+    mirrors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,10 @@ class Choice:
     spec: ModelSpec
     quant: Quant | None = None
 
+    @property
+    def label(self) -> str:
+        return f"{self.spec.id}:{self.quant.name if self.quant else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
@@ -148,8 +156,9 @@ _HUB = {
     "revision": Key(text("a commit, tag or branch", r"(?!.*\.\.)\w[\w./-]*")),
 }
 _CHECKS = {"size": _SIZE, "sha256": _SHA256}
+_MIRROR = text("hf:owner/repo@revision/file.gguf or a URL", r"(hf:|https?://)[\w.:/@%+?=&~-]+")
 
-QUANT_KEYS: Mapping[str, Key] = {"file": _HUB_FILE, **_CHECKS}
+QUANT_KEYS: Mapping[str, Key] = {"file": _HUB_FILE, **_CHECKS, "mirrors": Key(tomlfile.several(_MIRROR))}
 MODEL_KEYS: Mapping[str, Key] = {
     "id": Key(_name("an id"), required=True),
     "aliases": Key(tomlfile.several(_name("a name"))),
@@ -222,7 +231,13 @@ def _model(table: Table) -> ModelSpec:
 
 def _quants(table: Table) -> tuple[Quant, ...]:
     quants = table.table("quants")
-    return tuple(Quant(name, **quants.table(name).read(QUANT_KEYS)) for name in quants.values)
+    return tuple(_quant(quants.table(name), name, quants.table(name).read(QUANT_KEYS)) for name in quants.values)
+
+
+def _quant(table: Table, name: str, values: dict[str, Any]) -> Quant:
+    if values.get("mirrors") and not {"size", "sha256"} <= values.keys():
+        raise table.error("takes size and sha256 too: else nobody knows whether the bytes are the same.", "mirrors")
+    return Quant(name, **values)
 
 
 def _check_default(table: Table, values: Mapping[str, Any]) -> None:
@@ -237,17 +252,18 @@ def _single(table: Table, values: dict[str, Any]) -> dict[str, Any]:
     if "path" in values:
         where["path"] = table.path.parent / values["path"]
         values["file"] = where["path"].name
-    quant = Quant(_label(values["file"]), *(values.pop(key, None) for key in ("file", "size", "sha256")))
+    given = {key: values.pop(key) for key in QUANT_KEYS if key in values}
+    quant = _quant(table, quant_name(given["file"]), given)
     return {**where, "quants": (quant,), "default_quant": quant.name}
 
 
 def _file_model(file: str) -> ModelSpec:
     path = Path(file).expanduser()
-    quant = Quant(_label(path.name), path.name)
+    quant = Quant(quant_name(path.name), path.name)
     return ModelSpec(id=file, aliases=(path.name,), quants=(quant,), default_quant=quant.name, path=path)
 
 
-def _label(file: str) -> str:
+def quant_name(file: str) -> str:
     """The quant that a file name such as `Llama-3.2-1B-Instruct-Q4_K_M.gguf` ends on, or GGUF."""
     found = re.search(r"(?:^|[-._/])((?:I?Q|TQ|BF|F)[0-9][0-9A-Z_]*)\.gguf$", file, re.IGNORECASE)
     return found[1].upper() if found else "GGUF"

@@ -22,7 +22,10 @@
     ├── ModelUnavailable
     │   ├── ModelMissing      in the catalogue, but its file is not on this machine
     │   ├── ModelBroken       the file is there and is not what it should be
-    │   └── ModelUnsupported  a whole GGUF file of a kind that this runtime does not run
+    │   ├── ModelUnsupported  a whole GGUF file of a kind that this runtime does not run
+    │   └── DownloadFailed    the file could not be fetched; what came of it is kept
+    │       ├── ModelForbidden  its repository is gated, private, or not there
+    │       └── DiskFull      the file does not fit on the disk
     ├── NotServed
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
@@ -189,6 +192,24 @@ class ModelBroken(ModelUnavailable):
 
 class ModelUnsupported(ModelUnavailable):
     """A whole GGUF file of an architecture or tokenizer that this runtime does not run."""
+
+
+class DownloadFailed(ModelUnavailable):
+    """The model's file could not be fetched. What came of it is kept, and the next pull goes on from there."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class ModelForbidden(DownloadFailed):
+    """The model's repository is gated or private, or there is none; the hub does not say which."""
+
+    exit_code = 77  # EX_NOPERM
+
+
+class DiskFull(DownloadFailed):
+    """The file does not fit on the disk."""
+
+    exit_code = 74  # EX_IOERR
 
 
 class NotServed(LlamaletError):

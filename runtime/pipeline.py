@@ -20,12 +20,14 @@ MAX_SEED = 9_999_999_999  # the published bound
 if TYPE_CHECKING:
     import queue
     from collections.abc import Callable
+    from pathlib import Path
 
     from pydantic import TypeAdapter
 
     from runtime.catalog import Choice, ModelSpec, Quant
     from runtime.engine import Engine
     from runtime.settings import Settings
+    from runtime.store import Progress
     from runtime.values import Event, Inputs, Segment, Tool
 
 
@@ -128,8 +130,9 @@ def _callable(inputs: Inputs) -> tuple[Tool, ...]:
 
 def configure(choice: Choice, settings: Settings) -> EngineConfig:
     """What the engine of this model is made of. Raises `ModelUnavailable` for a file that is missing or is none."""
-    path = store.locate(choice.spec, choice.quant or _preferred(choice.spec, settings.quant))
+    path = obtain(choice, settings, fetch=False)
     gguf.check(path)
+    store.use(path)
     return EngineConfig(
         model=path,
         context=settings.context,
@@ -141,6 +144,17 @@ def configure(choice: Choice, settings: Settings) -> EngineConfig:
     )
 
 
+def obtain(
+    choice: Choice, settings: Settings, *, fetch: bool, progress: Callable[[Progress], None] | None = None
+) -> Path:
+    """The model's file, checked; with `fetch`, and unless the settings say offline, fetched where it is not here.
+
+    Raises `ModelUnavailable`.
+    """
+    quant = choice.quant or preferred(choice.spec, settings.quant)
+    return store.pull(choice.spec, quant, progress=progress, offline=settings.offline or not fetch).path
+
+
 def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:
     """llama.cpp in this process, with the model loaded. `progress` is called with 0.0 to 1.0 meanwhile."""
     from runtime.engine.local import LocalEngine
@@ -148,7 +162,7 @@ def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Eng
     return LocalEngine(config, progress=progress)
 
 
-def _preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:
+def preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:
     """The quant that the settings prefer, if the model has it."""
     return next((quant for quant in spec.quants if quant.name.lower() == (wanted or "").lower()), None)
 
@@ -177,6 +191,10 @@ class Deadline:
     def waited(self) -> float:
         """Seconds that are gone."""
         return self._seconds - self.left
+
+    @property
+    def given_up(self) -> bool:
+        return not self._end
 
     def give_up(self) -> None:
         """Nobody waits any more: it has passed now."""

@@ -117,6 +117,14 @@ class Settings:
         None,
         "quant to prefer where a request names none; default: the model's own, Q4_K_M for the built-in ones",
     )
+    download: bool = _setting(
+        switch(),
+        True,
+        "fetch a model's file where it is used first and is not here; a request over HTTP never waits for that",
+    )
+    offline: bool = _setting(
+        switch(), False, "open no connection, whatever is asked for; HF_HUB_OFFLINE=1 means the same"
+    )
     parity: bool = _setting(
         switch(), False, "answer as the service itself: nothing forgiven, and nothing added, that it does not have"
     )
@@ -163,6 +171,8 @@ class Options(TypedDict, total=False):
     gpu_layers: int | None
     log: str | None
     quant: str | None
+    download: bool | None
+    offline: bool | None
     parity: bool | None
 
 
@@ -214,7 +224,7 @@ def load(
     """
     env = os.environ if env is None else env
     _warn_of_unknown(env)
-    path = _named_file(file, env) or (folder or default_folder()) / "config.toml"
+    path = _config_file(env, file, folder)
     # Each replaces what was given before it.
     given = _from_file(path) if os.path.exists(path) else {}
     for higher in (_from_env(env), _from_arguments(overrides or {})):
@@ -225,6 +235,15 @@ def load(
         given["models"] = _Given(beside, "default")
     values: dict[str, Any] = {name: each.value for name, each in given.items()}
     return Settings(**values, _origins={name: each.origin for name, each in given.items()})
+
+
+def models_file() -> Path:
+    """Where the user's own models are looked for when nothing else is said, whether it is there or not."""
+    return _config_file(os.environ).with_name("models.toml")
+
+
+def _config_file(env: Mapping[str, str], file: Path | None = None, folder: Path | None = None) -> Path:
+    return _named_file(file, env) or (folder or default_folder()) / "config.toml"
 
 
 def _named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:

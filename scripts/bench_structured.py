@@ -10,6 +10,8 @@ agree with the grammar more often, and gain less.
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import platform
@@ -58,6 +60,7 @@ SCHEMAS = (
 )
 LONGEST = 24  # characters of a string that the schema does not bound
 PROMPT = "Write a document."
+PROMPT_SEGMENTS = (Segment("<|begin_of_text|>", special=True), Segment(PROMPT))
 SAMPLING = {"temperature": 0.6, "top_p": 0.9}
 
 
@@ -81,23 +84,62 @@ def main() -> None:
     parser.add_argument("--peer-url", help="a llama-server with the same model and threads")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
-    report(measure(arguments), arguments)
-
-
-def measure(arguments: argparse.Namespace) -> dict[str, dict[str, list[Run]]]:
-    """By schema and way, the run of each round."""
     model = arguments.model or random_model()
+    report(measure(model, arguments), arguments)
+    for held in (0, 6):
+        gaps = sorted(together(model, held, arguments))
+        middle, most = statistics.median(gaps), gaps[-1]
+        late = sum(gap > 0.2 for gap in gaps)
+        print(
+            f"12 at once, {held} of them held to schemas: a free stream waits {1e3 * middle:.0f} ms for its next token, "
+        )
+        print(f"at most {1e3 * most:.0f} ms; {late} of {len(gaps)} times over 200 ms")
+
+
+def measure(model: Path, arguments: argparse.Namespace) -> dict[str, dict[str, list[Run]]]:
+    """By schema and way, the run of each round."""
     engine = Switching(EngineConfig(model, context=4096, slots=4, threads=arguments.threads))
     found: dict[str, dict[str, list[Run]]] = {}
     for number in range(arguments.rounds + 1):  # the first is not counted: grammars are compiled and pieces read
         for name in SCHEMAS:
             print(f"round {number} of {arguments.rounds}: {name}", file=sys.stderr)
-            schema = json.loads((arguments.schemas / f"{name}.json").read_text("utf-8"))["schema"]
-            runs = one_schema(engine, compile_schema(bounded(schema), closed=True), number + 1, arguments)
+            runs = one_schema(engine, grammar_of(name, arguments), number + 1, arguments)
             for way, run in runs.items() if number else ():
                 found.setdefault(name, {}).setdefault(way, []).append(run)
     engine.close()
     return found
+
+
+def grammar_of(name: str, arguments: argparse.Namespace) -> str:
+    schema = json.loads((arguments.schemas / f"{name}.json").read_text("utf-8"))["schema"]
+    return compile_schema(bounded(schema), closed=True)
+
+
+def together(model: Path, held: int, arguments: argparse.Namespace) -> list[float]:
+    """Seconds that six free streams wait for each next token, beside as many more, so many of them held to schemas."""
+    engine = LocalEngine(EngineConfig(model, context=8192, slots=12, threads=arguments.threads))
+    _ = engine._pieces
+    arrivals: list[list[float]] = [[] for _ in range(6)]
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def emit(event: Any, times: list[float] | None = None) -> None:
+        if isinstance(event, Text) and times is not None:
+            times.append(time.perf_counter())
+        if isinstance(event, Done | Failed):
+            ended.put(event)
+
+    for number in range(12):
+        times = arrivals[number] if number < 6 else None
+        grammar = grammar_of(SCHEMAS[3 * (number - 6)], arguments) if number >= 12 - held else None
+        sampling = Sampling(temperature=SAMPLING["temperature"], top_p=SAMPLING["top_p"], seed=number + 1)
+        request = Request(str(number), PROMPT_SEGMENTS, max_tokens=100, sampling=sampling, grammar=grammar)
+        engine.submit(request, functools.partial(emit, times=times))
+    for _ in range(12):
+        event = ended.get()
+        if isinstance(event, Failed):
+            raise event.error
+    engine.close()
+    return [after - before for times in arrivals for before, after in itertools.pairwise(times)]
 
 
 def bounded(schema: Any) -> Any:
@@ -137,12 +179,11 @@ def one_schema(engine: Switching, grammar: str, seed: int, arguments: argparse.N
 
 def ours(engine: LocalEngine, grammar: str | None, seed: int, tokens: int) -> Run:
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    prompt = (Segment("<|begin_of_text|>", special=True), Segment(PROMPT))
     # Without a grammar nothing shall end the answer before it has as many tokens.
     ends = () if grammar else tuple((int(token), -100.0) for token in engine._pieces.ends)
     sampling = Sampling(temperature=SAMPLING["temperature"], top_p=SAMPLING["top_p"], seed=seed, logit_bias=ends)
     started = time.perf_counter()
-    engine.submit(Request("one", prompt, max_tokens=tokens, sampling=sampling, grammar=grammar), events.put)
+    engine.submit(Request("one", PROMPT_SEGMENTS, max_tokens=tokens, sampling=sampling, grammar=grammar), events.put)
     text = ""
     while not isinstance(event := events.get(), Done):
         if isinstance(event, Failed):

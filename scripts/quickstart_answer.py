@@ -1,4 +1,4 @@
-"""What `scripts/quickstart` shows: a prompt answered, streamed, and a JSON document, by a model built on the spot."""
+"""What `scripts/quickstart` shows: an answer, a JSON document and a tool call, by a model built on the spot."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ SCHEMA = {
     },
     "required": ["name", "born", "coat", "is_friendly"],
 }
+FEED = {
+    "type": "object",
+    "properties": {
+        "animal": {"enum": ["llama", "alpaca"]},
+        "kilograms": {"type": "integer", "minimum": 1, "maximum": 9},
+    },
+    "required": ["animal", "kilograms"],
+}
 
 
 def main() -> None:
@@ -33,7 +41,7 @@ def main() -> None:
         print(f"> {PROMPT}")
         with Runtime(files=[path]) as ai:
             last = _show(ai, str(path))
-            document = _document(ai, str(path))
+            document, call = _document(ai, str(path)), _call(ai, str(path))
     timings, usage = last["timings"], last["usage"]
     print(
         f"\n\n{usage['prompt_tokens']} prompt tokens at {timings['prompt_tokens_per_second']:,.0f} a second, "
@@ -41,9 +49,9 @@ def main() -> None:
     )
     print("\nNoise too can be held to a JSON Schema, which says what stands where:\n")
     print(json.dumps(document, indent=2))
+    print(f"\nAnd a call is always one of a tool that there is:\n\n{call['name']}({json.dumps(call['arguments'])})")
     print("\nLlama 3.2 1B takes 0.8 GB of disk and about 1.5 GB of memory. Fetch it once, then run it:\n")
-    print("  .venv/bin/hf download bartowski/Llama-3.2-1B-Instruct-GGUF Llama-3.2-1B-Instruct-Q4_K_M.gguf \\")
-    print("      --revision 067b946cf014b7c697f3654f621d577a3e3afd1c")
+    print("  .venv/bin/llamalet pull 1b")
     print('  .venv/bin/llamalet run 1b "Tell me about llamas."')
 
 
@@ -58,6 +66,12 @@ def _show(ai: Runtime, model: str) -> dict[str, dict[str, float]]:
 def _document(ai: Runtime, model: str) -> Any:
     asked = {"type": "json_schema", "json_schema": SCHEMA}
     return ai.run(model, prompt="Describe a llama.", response_format=asked, seed=1)["response"]
+
+
+def _call(ai: Runtime, model: str) -> Any:
+    feed = {"name": "feed", "description": "Feed an animal.", "parameters": FEED}
+    answer = ai.run(model, prompt="Feed the llama.", tools=[feed], tool_choice="required", parallel_tool_calls=False)
+    return answer["tool_calls"][0]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from huggingface_hub import constants
 
 from runtime import Runtime
 from runtime.grammar import compile_schema
+from runtime.store import records
 from tests.commands import Shell
 from tests.grammars import Check, Judge
 from tests.models import canary_model
@@ -44,6 +45,8 @@ def _home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """For what several tests share."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _move_in(tmp_path_factory.mktemp("home"), monkeypatch)
+        state = tmp_path_factory.mktemp("state")  # one for all: files that several tests share are known to each
+        monkeypatch.setattr(records, "folder", lambda: state)
         yield
 
 

@@ -19,6 +19,7 @@ from runtime.aio import AsyncRuntime
 from runtime.engine.local import LocalEngine
 from runtime.server import listen
 from runtime.server.app import application
+from runtime.store import records
 from tests.fake_engine import FakeEngine
 from tests.rawgguf import model_bytes
 
@@ -72,6 +73,7 @@ class Hub:
     def __init__(self, folder: Path, models: Mapping[str, Path]) -> None:
         """By name of the model: the file that is run for it."""
         self.folder, self._models = folder, {}
+        self.hashes: dict[Path, str] = {}
         for name, model in models.items():
             spec = catalog.load().find(name).spec
             quant = spec.quant(spec.default_quant)
@@ -82,6 +84,9 @@ class Hub:
             shutil.copy(model, file)
             assert quant.size is not None
             os.truncate(file, quant.size)  # sparse: it takes no room
+            assert quant.sha256 is not None
+            self.hashes[file] = quant.sha256
+            records.remember(file, quant.sha256)  # else it would be read, and found not to be the real one
             self._models[file] = model
 
     def engine(self, config: EngineConfig, progress: Callable[[float], None]) -> LocalEngine:

@@ -36,7 +36,15 @@ RANKS = [
         "runtime.wire",
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],
-    ["runtime.pipeline", "runtime.toolbox", "runtime.toolrounds", "runtime.session", "runtime.aio"],
+    [
+        "runtime.pipeline",
+        "runtime.arrivals",
+        "runtime.residence",
+        "runtime.toolbox",
+        "runtime.toolrounds",
+        "runtime.session",
+        "runtime.aio",
+    ],
     [
         "runtime.server.replies",
         "runtime.server.guards",
@@ -46,7 +54,9 @@ RANKS = [
     ],
     [
         "runtime.cli.scene",
+        "runtime.cli.progress",
         "runtime.cli.ask",
+        "runtime.cli.files",
         "runtime.cli.models",
         "runtime.cli.schema",
         "runtime.cli.serve",
@@ -101,7 +111,7 @@ def test_a_module_imports_only_from_lower_ranks_and_earlier_rows(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("library", "only"), [("llama_cpp", "runtime.engine.llama.binding"), ("huggingface_hub", "runtime.store")]
+    ("library", "only"), [("llama_cpp", "runtime.engine.llama.binding"), ("huggingface_hub", "runtime.store.hub")]
 )
 def test_only_one_module_imports(library: str, only: str) -> None:
     users = {name_of(path) for path in MODULES if any(name.split(".")[0] == library for name in imports(path))}

@@ -64,6 +64,12 @@ def test_every_built_in_default_quant_can_be_verified(spec: catalog.ModelSpec) -
     assert spec.quant(spec.default_quant).sha256
 
 
+@pytest.mark.parametrize("quant", QUANTS)
+def test_every_built_in_mirror_is_a_commit_of_the_hub(quant: catalog.Quant) -> None:
+    for mirror in quant.mirrors:
+        assert re.fullmatch(r"hf:[\w.-]+/[\w.-]+@[0-9a-f]{40}/[\w.-]+\.gguf", mirror)
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_every_built_in_model_has_its_licence_notice(spec: catalog.ModelSpec) -> None:
     version = spec.family.removeprefix("llama")
@@ -147,6 +153,20 @@ def test_a_users_hub_file_becomes_its_only_quant(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_single_file_has_the_quant_that_its_name_ends_on(tmp_path: Path, file: str, quant: str) -> None:
     assert own(tmp_path, f'path = "{file}"').default_quant == quant
+
+
+def test_mirrors_are_kept_in_their_order(tmp_path: Path) -> None:
+    mirrors = ("hf:a/b@main/c.gguf", "https://127.0.0.1:8/c.gguf?x=1")
+    given = f'{HUB}size = 4\nsha256 = "{"a" * 64}"\nmirrors = {list(mirrors)}\n'
+    assert own(tmp_path, given).quants[0].mirrors == mirrors
+
+
+@pytest.mark.parametrize("lacking", ["size", "sha256"])
+def test_mirrors_without_a_way_to_compare_are_refused(tmp_path: Path, lacking: str) -> None:
+    checks = {"size": "size = 4\n", "sha256": f'sha256 = "{"a" * 64}"\n'}
+    del checks[lacking]
+    with pytest.raises(ConfigError, match=r"mine\.toml line .*mirrors: takes size and sha256 too"):
+        own(tmp_path, HUB + "".join(checks.values()) + "mirrors = ['hf:a/b/c.gguf']\n")
 
 
 def test_a_users_model_may_have_several_quants(tmp_path: Path) -> None:

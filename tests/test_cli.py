@@ -191,6 +191,9 @@ EXIT_CODES = {
     errors.ModelMissing: 66,
     errors.ModelBroken: 66,
     errors.ModelUnsupported: 66,
+    errors.DownloadFailed: 69,
+    errors.ModelForbidden: 77,
+    errors.DiskFull: 74,
     errors.QueueFull: 75,
     errors.TimedOut: 75,
     errors.Cancelled: 130,
@@ -232,7 +235,7 @@ def test_an_unknown_model_is_answered_with_the_nearest(shell: Shell) -> None:
 
 
 def test_a_model_that_is_not_here_is_answered_with_the_command_that_gets_it(shell: Shell) -> None:
-    assert "  Run: hf download bartowski/Llama-3.2-1B-Instruct-GGUF" in shell("run", "1b", "Hi").stderr
+    assert "  Run: llamalet pull 1b:Q4_K_M" in shell("run", "1b", "Hi").stderr
 
 
 def test_the_version_is_told(shell: Shell) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime import catalog
+from runtime.store import records
 from tests.commands import Shell
 from tests.rawgguf import model_bytes
 
@@ -61,9 +63,10 @@ def test_without_files_no_model_is_here(shell: Shell) -> None:
     assert [line.endswith("  not on this machine") for line in shell("list").stdout.splitlines()] == [True] * 3
 
 
-@pytest.mark.usefixtures("q4")
-def test_a_model_in_the_cache_is_here(shell: Shell) -> None:
-    assert [line.split()[-1] for line in shell("list").stdout.splitlines()] == ["Q4_K_M", "machine", "machine"]
+def test_a_model_in_the_cache_is_here(shell: Shell, q4: Path) -> None:
+    first, *others = shell("list").stdout.splitlines()
+    assert first.split() == [ONE_B, "1b", "Q4_K_M", "807.7", "MB", "never", "used", str(q4)]
+    assert [line.split()[-1] for line in others] == ["machine", "machine"]
 
 
 def test_a_file_that_was_cut_short_is_not_here(shell: Shell, q4: Path) -> None:
@@ -72,14 +75,21 @@ def test_a_file_that_was_cut_short_is_not_here(shell: Shell, q4: Path) -> None:
     assert rows(shell)[ONE_B]["here"] == []
 
 
-@pytest.mark.usefixtures("q4")
-def test_the_list_is_given_as_json_too(shell: Shell) -> None:
+def test_the_list_is_given_as_json_too(shell: Shell, q4: Path) -> None:
     assert list(rows(shell)) == IDS
-    assert rows(shell)[ONE_B] == {"id": ONE_B, "aliases": ["1b"], "here": ["Q4_K_M"]}
+    file = {"quant": "Q4_K_M", "bytes": 807694464, "last_used": None, "path": str(q4)}
+    assert rows(shell)[ONE_B] == {"id": ONE_B, "aliases": ["1b"], "here": ["Q4_K_M"], "files": [file]}
+
+
+def test_the_list_tells_when_a_file_was_used(shell: Shell, q4: Path) -> None:
+    records.use(q4)
+    assert rows(shell)[ONE_B]["files"][0]["last_used"] == pytest.approx(time.time(), abs=60)
+    assert time.strftime("%Y-%m-") in shell("list").stdout
 
 
 def test_the_list_has_models_of_the_users_own(shell: Shell, own: Path) -> None:
-    assert rows(shell, "--models", str(own))["mine"] == {"id": "mine", "aliases": ["m"], "here": ["GGUF"]}
+    mine = rows(shell, "--models", str(own))["mine"]
+    assert (mine["aliases"], mine["here"], mine["files"][0]["path"]) == (["m"], ["GGUF"], str(own.parent / "own.gguf"))
 
 
 def test_models_beside_the_configuration_file_are_found(
@@ -98,22 +108,38 @@ def test_info_has_what_is_known_of_a_model(shell: Shell) -> None:
         "chat_format": "llama3.2",
         "here": [],
     }
-    assert info["quants"]["Q4_K_M"] == {"file": "Llama-3.2-1B-Instruct-Q4_K_M.gguf", "bytes": 807694464}
+    assert info["quants"]["Q4_K_M"] == {
+        "file": "Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+        "bytes": 807694464,
+        "sha256": "6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
+    }
     assert info["licence"] == "Llama 3.2 Community License"
 
 
 def test_info_is_readable(shell: Shell) -> None:
     lines = shell("info", "1b").stdout.splitlines()
     assert f"{'context window':<20} 60000" in lines
-    assert "  Q4_K_M    0.81 GB  Llama-3.2-1B-Instruct-Q4_K_M.gguf" in lines
+    assert "  Q4_K_M   807.7 MB  Llama-3.2-1B-Instruct-Q4_K_M.gguf" in lines
     assert any("©" in line for line in lines)
 
 
 def test_info_leaves_out_what_is_not_known(shell: Shell, own: Path) -> None:
     result = shell("info", "m", "--models", str(own))
-    assert [line.split()[0] for line in result.stdout.splitlines()] == [
-        "id", "aliases", "here", "chat", "licence", "adapters", "GGUF",
+    lines = [line for line in result.stdout.splitlines() if "." not in line.split()[0]]
+    assert [line.split()[0] for line in lines] == [
+        "id", "aliases", "here", "chat", "licence", "adapters", "GGUF", "tensors",
     ]  # fmt: skip
+
+
+def test_info_has_what_the_file_says_of_itself(shell: Shell, own: Path) -> None:
+    (file,) = json.loads(shell("info", "m", "--models", str(own), "--json").stdout)["files"]
+    assert (file["header"]["general.architecture"], file["header"]["llama.context_length"]) == ("llama", 64)
+    assert file["header"]["tensors"] == 2
+
+
+def test_info_tells_what_is_wrong_with_a_file(shell: Shell, q4: Path) -> None:
+    (file,) = json.loads(shell("info", "1b", "--json").stdout)["files"]
+    assert (file["path"], "zero bytes" in file["header"]["problem"]) == (str(q4), True)
 
 
 def test_info_takes_a_file(shell: Shell, own: Path) -> None:

@@ -174,7 +174,7 @@ def test_without_the_flag_the_variable_holds(shell: Shell, served: Served, monke
 def test_every_setting_but_the_token_is_a_flag_with_its_help(shell: Shell) -> None:
     text = " ".join(shell("serve", "--help").stdout.split())
     assert [name for name in FLAGS if f"--{name.replace('_', '-')} VALUE" not in text] == []
-    assert set(SETTINGS) - set(FLAGS) == {"token", "log", "parity"}
+    assert set(SETTINGS) - set(FLAGS) == {"token", "log", "parity", "offline", "download"}
     assert "--token " not in text
 
 

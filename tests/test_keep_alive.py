@@ -148,7 +148,7 @@ def test_loading_again_leaves_one_timer(open_runtime: Callable[..., Runtime], mo
     for _ in range(3):
         ai.load(model)
     timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
-    assert [one.function for one in timers].count(ai._unload_idle) == 1
+    assert [one.function for one in timers].count(ai._residence._unload_idle) == 1
 
 
 @pytest.mark.parametrize("name", ["nothing", "1b"])

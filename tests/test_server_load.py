@@ -102,7 +102,7 @@ def tell(report: str) -> None:
 
 
 def engine_of(running: Running) -> Any:
-    return running.ai._runtime._engine
+    return running.ai._runtime._residence.engine
 
 
 def model_of(running: Running) -> str:

@@ -50,6 +50,8 @@ def test_the_defaults_are_these() -> None:
         "gpu_layers": 0,
         "log": "warning",
         "quant": None,
+        "download": True,
+        "offline": False,
         "parity": False,
         "host": "localhost",
         "port": 8788,

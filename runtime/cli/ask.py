@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import store
+from runtime import pipeline
+from runtime.cli.progress import Shown
 from runtime.cli.scene import complain, files, load_line, read_json, scene
 from runtime.errors import ContextTooLong, InvalidRequest, NotServed
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
+  llamalet pull 1b
   llamalet run 1b "Why is the sky blue?"
   llamalet run 3b:Q8_0 --temperature 0 --max-tokens 60 < question.txt
   llamalet run 1b --json "Name three rivers." | jq .usage
@@ -46,8 +48,9 @@ OPTIONS = [
     click.option("--context", type=click.IntRange(256, 131072), help="Tokens that fit. [default: 4096]"),
     click.option("--threads", type=click.IntRange(0, 512), help="Of llama.cpp. [default: the cores there are]"),
     click.option("--models", type=click.Path(), help="A TOML file with models and adapters of your own."),
+    click.option("--offline", is_flag=True, default=None, help="Open no connection: the model must be here."),
 ]
-SETTINGS = ("context", "threads", "models")  # the others are of the request
+SETTINGS = ("context", "threads", "models", "offline")  # the others are of the request
 
 
 def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -200,6 +203,6 @@ def _runtime(model: str, options: dict[str, Any]) -> Iterator[Runtime]:
 
     overrides = scene().options | {key: options[key] for key in SETTINGS}
     with Runtime(on_load=load_line if sys.stderr.isatty() else None, files=files(model), **overrides) as ai:
-        choice = ai.catalog.find(model)
-        store.locate(choice.spec, choice.quant)  # before anybody writes a long question
+        # Before anybody writes a long question.
+        pipeline.obtain(ai.catalog.find(model), ai.settings, fetch=ai.settings.download, progress=Shown())
         yield ai

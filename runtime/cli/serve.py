@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from runtime import store
+from runtime.cli.progress import Shown
 from runtime.cli.scene import files, scene
 from runtime.settings import SETTINGS
 
@@ -25,7 +26,7 @@ Examples:
 """
 
 # As flags; `token` is none, since a command line is shown to every user of the machine.
-FLAGS = [name for name in SETTINGS if name not in ("token", "log", "parity")]
+FLAGS = [name for name in SETTINGS if name not in ("token", "log", "parity", "offline", "download")]
 
 
 def _setting_options(command: Any) -> Any:
@@ -40,17 +41,18 @@ def _setting_options(command: Any) -> Any:
 @click.command(epilog=EXAMPLES)
 @click.option("--model", metavar="NAME", help="Load this one at the start: a name from `llamalet list`, or a file.")
 @click.option("--parity", is_flag=True, default=None, help=SETTINGS["parity"].help)
+@click.option("--offline", is_flag=True, default=None, help=SETTINGS["offline"].help)
+@click.option("--download/--no-download", default=None, help="Fetch --model if it is not here. [default: yes]")
 @_setting_options
 def serve(model: str | None, **options: Any) -> None:
     """Answer over HTTP as Cloudflare Workers AI does, until Ctrl-C or SIGTERM."""
     from runtime.aio import AsyncRuntime
     from runtime.server import listen
 
-    ai = AsyncRuntime(files=files(model or ""), **scene().options | options)
+    ai = AsyncRuntime(files=files(model or ""), on_download=Shown(), **scene().options | options)
     name = _asked_for(ai, model)
     if model:
-        choice = ai.catalog.find(model)
-        store.locate(choice.spec, choice.quant)  # before anybody is told that it is being loaded
+        _check_here(ai, model)
     sockets = listen.open_sockets(ai.settings)
     url = listen.url(sockets)
 
@@ -61,6 +63,13 @@ def serve(model: str | None, **options: Any) -> None:
         _say("try: " + _curl(url, name, ai.settings))
 
     listen.serve(ai, sockets, started=announce, model=model, loaded=lambda: _say(f"loaded {name}"))
+
+
+def _check_here(ai: AsyncRuntime, model: str) -> None:
+    """Before anybody is told that a model is being loaded, unless it may still be fetched."""
+    choice = ai.catalog.find(model)
+    if ai.settings.offline or store.is_offline() or not ai.settings.download:
+        store.locate(choice.spec, choice.quant)
 
 
 def _asked_for(ai: AsyncRuntime, model: str | None) -> str:

@@ -62,10 +62,18 @@ class Constraint:
             mask[place] = self._after(int(tokens[place])) is not None
         return mask
 
+    @property
+    def n_possible(self) -> int:
+        """How many `possible` tokens there are, those that end an answer aside."""
+        return self._pieces.count_beginning(self._first_bytes())
+
     def possible(self) -> NDArray[np.integer[Any]]:
         """The tokens among which all are that may come next: those that begin with a byte that may."""
-        tokens = self._pieces.beginning(first_bytes(self._matcher.allowed, held=bool(self._matcher.held)))
+        tokens = self._pieces.beginning(self._first_bytes())
         return np.concatenate((tokens, self._pieces.ends)) if self._matcher.is_complete else tokens
+
+    def _first_bytes(self) -> NDArray[np.bool_]:
+        return first_bytes(self._matcher.allowed, held=bool(self._matcher.held))
 
     def accept(self, token: int) -> None:
         """Go on behind the token. Raises `EngineError` for one that is not allowed."""

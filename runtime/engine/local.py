@@ -183,8 +183,11 @@ class LocalEngine:
         for sequence in [s for s in (*self._scheduler.live, *self._scheduler.waiting) if s.deadline <= now]:
             self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
         for sequence in self._scheduler.admit():
-            self._start(sequence, now)
-            self._go_on(sequence, partial(sequence.begin, self._model))
+            self._go_on(sequence, partial(self._begin, sequence, now))
+
+    def _begin(self, sequence: Sequence, now: float) -> FinishReason | None:
+        self._start(sequence, now)
+        return sequence.begin(self._model)
 
     def _start(self, sequence: Sequence, now: float) -> None:
         sequence.times.admitted = now

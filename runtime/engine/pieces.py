@@ -22,6 +22,7 @@ class Pieces:
         pieces = [model.piece(token) for token in range(model.n_vocab)]
         self._sorted = sorted(set(pieces))
         self._first = np.array([piece[0] if piece else _NONE for piece in pieces], np.int16)
+        self._counts = np.bincount(self._first, minlength=_NONE)
         self.ends = np.array([token for token in range(model.n_vocab) if model.is_end(token)], np.int64)
         # Those that are no text by themselves: parts of characters, and what llama.cpp's grammar engine takes for some.
         self.odd = np.array([b"\0" in piece or not _is_text(piece) for piece in pieces])
@@ -30,6 +31,10 @@ class Pieces:
     def beginning(self, first_bytes: NDArray[np.bool_]) -> NDArray[np.integer[Any]]:
         """The tokens whose first byte is one of these, a mask (256,)."""
         return np.flatnonzero(np.append(first_bytes, False)[self._first])
+
+    def count_beginning(self, first_bytes: NDArray[np.bool_]) -> int:
+        """How many those are."""
+        return int(self._counts[:_NONE][first_bytes].sum())
 
     def extending(self, piece: bytes) -> list[bytes]:
         """All pieces that begin with this one and go on."""

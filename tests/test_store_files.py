@@ -1,4 +1,4 @@
-"""Which file a model runs from: the hub's cache, made by hand, or the user's own path."""
+"""The files on this machine: in the hub's cache, made by hand, or at the user's own path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Q4 = Quant("Q4_K_M", "m-Q4_K_M.gguf", size=4)
 Q8 = Quant("Q8_0", "m-Q8_0.gguf", size=8)
 Q3 = Quant("Q3_K_L", "m-Q3_K_L.gguf")
 SPEC = ModelSpec("m", (Q8, Q4, Q3), "Q4_K_M", repo="owner/name", revision=REVISION)
-FETCH = "hf download owner/name m-Q4_K_M.gguf --revision " + REVISION
+FETCH = "llamalet pull m:Q4_K_M"
 
 
 def put(cache: Path, quant: Quant, size: int, revision: str = REVISION) -> Path:
@@ -91,7 +91,7 @@ def test_a_file_cut_short_is_broken_and_both_sizes_are_told(tmp_path: Path) -> N
     path = put(tmp_path, Q4, 3)
     with pytest.raises(ModelBroken) as raised:
         store.locate(SPEC, cache=tmp_path)
-    expected = f"{path} has 3 bytes instead of the 4 of m:Q4_K_M. Run: {FETCH} --force-download"
+    expected = f"{path} has 3 bytes instead of the 4 of m:Q4_K_M. Run: {FETCH}"
     assert str(raised.value) == expected
 
 
