@@ -90,9 +90,7 @@ def main() -> None:
         gaps = sorted(together(model, held, arguments))
         middle, most = statistics.median(gaps), gaps[-1]
         late = sum(gap > 0.2 for gap in gaps)
-        print(
-            f"12 at once, {held} of them held to schemas: a free stream waits {1e3 * middle:.0f} ms for its next token, "
-        )
+        print(f"12 at once, {held} held to schemas: a free stream waits {1e3 * middle:.0f} ms for its next token,")
         print(f"at most {1e3 * most:.0f} ms; {late} of {len(gaps)} times over 200 ms")
 
 

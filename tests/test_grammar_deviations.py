@@ -15,10 +15,49 @@ if TYPE_CHECKING:
 TWO = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
 
 
-def test_1_keys_come_in_one_order(check: Check) -> None:
+def test_1_named_keys_come_in_their_order_and_by_the_standard_free_ones_anywhere(check: Check) -> None:
     check(TWO, {"a": 1, "b": 2, "c": 3}, True)
+    check(TWO, {"c": 3, "a": 1, "d": 4, "b": 2}, True)
     check(TWO, {"b": 2, "a": 1}, False)
-    check(TWO, {"c": 3, "a": 1}, False)
+    check(TWO, {"b": 2, "a": 1}, False, closed=True)
+    check(TWO | {"additionalProperties": True}, {"c": 3, "a": 1}, False, closed=True)
+
+
+def test_1_where_members_are_counted_free_keys_come_last(check: Check) -> None:
+    check(TWO | {"minProperties": 2}, {"a": 1, "c": 3}, True)
+    check(TWO | {"minProperties": 2}, {"c": 3, "a": 1}, False)
+
+
+def test_1_by_the_standard_required_keys_may_come_first(check: Check) -> None:
+    schema = {"type": "object", "properties": {key: {"type": "integer"} for key in "abcd"}, "required": ["d", "b"]}
+    for order, open_ in [("bd", True), ("db", True), ("dbac", True), ("abcd", True), ("dbca", False), ("bda", False)]:
+        check(schema, dict.fromkeys(order, 1), open_)
+    for order, good in [("bd", True), ("db", False), ("abcd", True), ("dbac", False)]:
+        check(schema, dict.fromkeys(order, 1), good, closed=True)
+    for order in ("b", "d", "abc", "dac", "xd"):
+        check(schema, dict.fromkeys(order, 1), False)
+    check(schema, {"x": 0, "d": 1, "y": 0, "b": 1, "a": 1, "z": 0}, True)
+    check(schema | {"not": {"required": ["a"]}}, {"d": 1, "b": 1, "a": 1}, False)
+
+
+def test_1_by_the_standard_an_array_or_object_may_come_last(check: Check) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array"}, "b": {}, "c": {"type": "integer"}}}
+    for required in ([], ["a"]):
+        check(schema | {"required": required}, {"b": 1, "c": 1, "a": []}, True)
+        check(schema | {"required": required}, {"b": 1, "a": [], "c": 1}, False)
+        check(schema | {"required": required}, {"b": 1, "c": 1, "a": []}, False, closed=True)
+    check(schema | {"required": ["a"]}, {"b": 1, "c": 1}, False)
+    check(schema | {"required": ["b", "a"]}, {"b": 1, "c": 1}, False)
+    excluded = schema | {"not": {"required": ["a", "c"]}}
+    check(excluded, {"b": 1, "c": 1, "a": []}, False)
+    check(excluded, {"b": 1, "a": []}, True)
+
+
+def test_1_keys_are_in_the_order_in_which_the_schema_speaks_of_them(check: Check) -> None:
+    part = {"properties": {"a": {"type": "integer"}}}
+    for closed in (False, True):
+        check({"allOf": [part], "properties": {"b": {}}}, {"a": 1, "b": 1}, True, closed=closed)
+        check({"properties": {"b": {}}, "allOf": [part]}, {"a": 1, "b": 1}, False, closed=closed)
 
 
 def test_2_white_space_is_written_in_one_or_two_ways(judge: Judge) -> None:

@@ -5,6 +5,7 @@ Together they make one formula. `oneOf` is not among them, since it depends on w
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from runtime.grammar.document import shown
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
     from runtime.grammar.document import Node
 
 
+_BESIDE = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies"})
+
+
 def only_reference(node: Node) -> bool:
     """Does the draft that the document names read nothing beside this `$ref`?"""
     return "$ref" in node.schema and node.document.draft <= 7
+
+
+def come_first(node: Node) -> bool:
+    """Do these keywords, or `oneOf`, stand before `properties`?"""
+    before = takewhile(lambda keyword: keyword != "properties", node.schema)
+    return "properties" in node.schema and not _BESIDE.isdisjoint(before)
 
 
 def applied(node: Node) -> Formula:

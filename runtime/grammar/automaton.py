@@ -88,24 +88,21 @@ def explore(
 
 
 def _trimmed(edges: Sequence[Sequence[Edge]], labels: Sequence[Any]) -> Automaton:
-    sources: list[list[int]] = [[] for _ in labels]
-    for state, row in enumerate(edges):
-        for edge in row:
-            sources[edge[2]].append(state)
+    before = sources(edges)
     alive = {state for state, label in enumerate(labels) if label is not None}
     todo = list(alive)
     while todo:
-        new = {state for state in sources[todo.pop()] if state not in alive}
+        new = {state for state in before[todo.pop()] if state not in alive}
         alive |= new
         todo += new
     if 0 not in alive:
         return NOTHING
     renamed = {state: number for number, state in enumerate(sorted(alive))}
     kept = (tuple((a, b, renamed[t]) for a, b, t in edges[state] if t in alive) for state in renamed)
-    return Automaton(tuple(_joined(row) for row in kept), tuple(labels[state] for state in renamed))
+    return Automaton(tuple(joined(row) for row in kept), tuple(labels[state] for state in renamed))
 
 
-def _joined(row: Sequence[Edge]) -> tuple[Edge, ...]:
+def joined(row: Sequence[Edge]) -> tuple[Edge, ...]:
     """The edges, those side by side with one target made one."""
     found: list[Edge] = []
     for low, high, target in row:
@@ -116,34 +113,25 @@ def _joined(row: Sequence[Edge]) -> tuple[Edge, ...]:
     return tuple(found)
 
 
-def minimised(automaton: Automaton, work: int = limits.MINIMISING) -> Automaton:
-    """The same language in the fewest states (Moore, 1956), or as it is where that would take too long."""
-    block = _ranks(automaton.labels)
-    for _ in range(work // len(block)):
-        signed = [
-            (block[state], _joined([(low, high, block[target]) for low, high, target in row]))
-            for state, row in enumerate(automaton.edges)
-        ]
-        finer = _ranks(signed)
-        if max(finer) == max(block):
-            return _quotient(automaton, block)
-        block = finer
-    return automaton
+def sources(edges: Iterable[Sequence[Edge]]) -> list[list[int]]:
+    """The states that lead to each state."""
+    rows = list(edges)
+    found: list[list[int]] = [[] for _ in rows]
+    for state, row in enumerate(rows):
+        for edge in row:
+            found[edge[2]].append(state)
+    return found
 
 
-def _quotient(automaton: Automaton, block: Sequence[int]) -> Automaton:
-    """The automaton whose states are the blocks."""
-    first = {number: state for state, number in reversed(list(enumerate(block)))}
-    return explore(
-        block[0],
-        lambda number: [(a, b, block[target]) for a, b, target in automaton.edges[first[number]]],
-        lambda number: automaton.labels[first[number]],
-    )
-
-
-def _ranks(keys: Iterable[Hashable]) -> list[int]:
-    known: dict[Hashable, int] = {}
-    return [known.setdefault(key, len(known)) for key in keys]
+def respelled(automaton: Automaton, spans: Sequence[characters.Ranges]) -> Automaton:
+    """The automaton with each number that it reads replaced by the characters that it stands for."""
+    rows = [
+        sorted(
+            (*span, target) for low, high, target in row for number in range(low, high + 1) for span in spans[number]
+        )
+        for row in automaton.edges
+    ]
+    return Automaton(tuple(map(joined, rows)), automaton.labels)
 
 
 def product(automata: Sequence[Automaton], label: Callable[[tuple[Any, ...]], Any]) -> Automaton:

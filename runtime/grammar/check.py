@@ -7,6 +7,7 @@ ambiguous. Each is found here by looking at the rules, in time about linear in t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.errors import InvalidRequest
@@ -45,41 +46,41 @@ class _Survey:
             raise _wrong("", f"it has {len(rules):,} rules; {limits.RULES:,} are the most")
         self.users: dict[str, list[str]] = {}
         self.endless: list[tuple[str, Expr]] = []
-        self._rules, self._rule = rules, ""
-        self.unrolled = sum(self._in_rule(name, body) for name, body in rules.items())
+        self.unrolled = sum(self._size(name, body) for name, body in rules.items())
+        for name in self.users.keys() - rules.keys():
+            raise _wrong(self.users[name][0], f"there is no rule {name}")
 
-    def _in_rule(self, name: str, body: Expr) -> int:
-        self._rule = name
-        return self._size(body, 0)
+    def _size(self, rule: str, body: Expr) -> int:
+        """The elements of a rule once the engine has unrolled its repetitions."""
+        size, todo = 0, [(body, 0, 1)]
+        while todo:
+            expr, depth, times = todo.pop()
+            if isinstance(expr, Ref):
+                self.users.setdefault(expr.name, []).append(rule)
+                size += times
+            elif isinstance(expr, Literal):
+                size += times * len(expr.text)
+            elif isinstance(expr, Chars):
+                size += times * (len(expr.ranges) or 1)
+            elif depth > 2 * limits.NESTING:
+                raise _wrong(rule, f"groups are nested deeper than {limits.NESTING}")
+            elif isinstance(expr, Repeat):
+                # A rule of its own for each that may be missing; and `*` is one.
+                size += 2 * times * self._optional(rule, expr)
+                todo.append((expr.item, depth + 1, times * max(1, expr.low, expr.high or 0)))
+            else:
+                parts = expr.items if isinstance(expr, Sequence) else expr.options
+                size += times * len(parts)
+                todo += [(part, depth + 1, times) for part in parts]
+        return size
 
-    def _size(self, expr: Expr, depth: int) -> int:
-        """The elements of an expression once the engine has unrolled its repetitions."""
-        if depth > 2 * limits.NESTING:
-            raise _wrong(self._rule, f"groups are nested deeper than {limits.NESTING}")
-        if isinstance(expr, Ref):
-            return self._use(expr.name)
-        if isinstance(expr, Literal):
-            return len(expr.text)
-        if isinstance(expr, Chars):
-            return len(expr.ranges) or 1
-        if isinstance(expr, Repeat):
-            return self._repeat(expr, depth)
-        parts = expr.items if isinstance(expr, Sequence) else expr.options
-        return sum([self._size(part, depth + 1) for part in parts]) + len(parts)
-
-    def _use(self, name: str) -> int:
-        if name not in self._rules:
-            raise _wrong(self._rule, f"there is no rule {name}")
-        self.users.setdefault(name, []).append(self._rule)
-        return 1
-
-    def _repeat(self, expr: Repeat, depth: int) -> int:
+    def _optional(self, rule: str, expr: Repeat) -> int:
+        """How many of the rounds may be missing."""
         low, high = expr.low, expr.high
-        _counts(self._rule, low, high)
+        _counts(rule, low, high)
         if high is None:
-            self.endless.append((self._rule, expr.item))
-        # A rule of its own for each that may be missing; and `*` is one.
-        return self._size(expr.item, depth + 1) * max(1, low, high or 0) + 2 * ((high or low + 1) - low)
+            self.endless.append((rule, expr.item))
+        return (high or low + 1) - low
 
 
 def _counts(rule: str, low: int, high: int | None) -> None:
@@ -88,6 +89,16 @@ def _counts(rule: str, low: int, high: int | None) -> None:
     if max(low, high or 0) > limits.REPEAT:
         why = f"it counts to {max(low, high or 0):,} in one repetition; {limits.REPEAT:,} is the most"
         raise _wrong(rule, why, f"Make a rule of {limits.REPEAT:,} and repeat that.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How a rule begins: in how many ways with a character, through how long a chain of groups; and with which rules,
+    those behind what may be empty too. A rule is there so many times, behind so many groups."""
+
+    ways: int
+    chain: int
+    rules: list[tuple[str, int, int]]
 
 
 class _Beginnings:
@@ -100,20 +111,22 @@ class _Beginnings:
         for rule, item in survey.endless:
             if self._may_be_empty(item):
                 raise _wrong(rule, "what is repeated without end may be empty", "Let each round match something.")
-        self._ways: dict[str, tuple[int, int]] = {}
+        self._starts = {name: self._start(body) for name, body in rules.items()}
 
     def check(self) -> None:
         """No rule begins with itself, none in too many ways, nor through too long a chain of others."""
-        order = self._order()
-        for name in order:
-            ways, chain = self._of(self._rules[name])
-            if chain > limits.LEFT_CHAIN:
+        known: dict[str, tuple[int, int]] = {}
+        for name in self._order():
+            start = self._starts[name]
+            ways = start.ways + sum(times * known[one][0] for one, times, _ in start.rules)
+            chain = max((known[one][1] + before for one, _, before in start.rules), default=0)
+            if max(chain, start.chain) > limits.LEFT_CHAIN:
                 raise _wrong(name, f"it begins with a chain of over {limits.LEFT_CHAIN:,} rules")
             if ways > limits.LEFT_PATHS:
                 raise _wrong(
                     name, f"it can begin in over {limits.LEFT_PATHS:,} ways", "Let its alternatives share a beginning."
                 )
-            self._ways[name] = (ways + 1, chain + 1)
+            known[name] = (ways + 1, max(chain, start.chain) + 1)
 
     def _find_empty(self, users: Mapping[str, list[str]]) -> None:
         todo = list(self._rules)
@@ -124,6 +137,8 @@ class _Beginnings:
                 todo += users.get(name, ())
 
     def _may_be_empty(self, expr: Expr) -> bool:
+        if isinstance(expr, Literal):
+            return not expr.text
         if isinstance(expr, Ref):
             return expr.name in self._empty
         if isinstance(expr, Sequence):
@@ -132,11 +147,10 @@ class _Beginnings:
             return any(map(self._may_be_empty, expr.options))
         if isinstance(expr, Repeat):
             return not expr.low or self._may_be_empty(expr.item)
-        return isinstance(expr, Literal) and not expr.text
+        return False
 
     def _order(self) -> list[str]:
         """The rules, each behind those it can begin with. With left recursion there is no such order, and it raises."""
-        begins = {name: self._first(body) for name, body in self._rules.items()}
         order, opened, done = [], set(), set()
         for start in self._rules:
             path = [start]
@@ -144,7 +158,7 @@ class _Beginnings:
                 name = path[-1]
                 if name not in opened:
                     opened.add(name)
-                    new = [one for one in begins[name] if one not in done]
+                    new = [one for one, _, _ in self._starts[name].rules if one not in done]
                     if any(one in opened for one in new):
                         raise _wrong(
                             name, "it can begin with itself (left recursion)", "Write the repetition with * or +."
@@ -157,42 +171,24 @@ class _Beginnings:
                     order.append(name)
         return order
 
-    def _first(self, expr: Expr) -> list[str]:
-        """The rules that stand at a beginning, those behind what may be empty too."""
-        match expr:
-            case Ref(name):
-                return [name]
-            case Choice(options):
-                return [name for option in options for name in self._first(option)]
-            case Sequence(items):
-                found: list[str] = []
-                for item in items:
-                    found += self._first(item)
+    def _start(self, body: Expr) -> _Start:
+        ways, chain, rules, todo = 0, 0, [], [(body, 1, 0)]
+        while todo:
+            expr, times, before = todo.pop()
+            if isinstance(expr, Ref):
+                rules.append((expr.name, times, before))
+            elif isinstance(expr, Choice):
+                todo += [(option, times, before) for option in expr.options]
+            elif isinstance(expr, Sequence):
+                for item in expr.items:
+                    todo.append((item, times, before))
                     if not self._may_be_empty(item):
                         break
-                return found
-            case Repeat(item):
-                return self._first(item)
-        return []
-
-    def _of(self, expr: Expr) -> tuple[int, int]:
-        """In how many ways the expression begins, and through how many rules at most."""
-        match expr:
-            case Ref(name):
-                return self._ways[name]
-            case Choice(options):
-                found = [self._of(option) for option in options]
-                return sum(ways for ways, _ in found), max(chain for _, chain in found)
-            case Sequence(items):
-                ways = chain = 0
-                for item in items:
-                    more, longer = self._of(item)
-                    ways, chain = ways + more, max(chain, longer)
-                    if not self._may_be_empty(item):
-                        break
-                return ways, chain
-            case Repeat(item, _, high):
-                ways, chain = self._of(item)
-                times = (high or 1) if self._may_be_empty(item) else 1
-                return ways * times + 1, chain + times
-        return 1, 0
+            else:
+                ways += times
+                if isinstance(expr, Repeat):
+                    rounds = (expr.high or 1) if self._may_be_empty(expr.item) else 1
+                    before += rounds
+                    todo.append((expr.item, times * rounds, before))
+                chain = max(chain, before)
+        return _Start(ways, chain, rules)

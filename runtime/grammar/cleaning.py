@@ -34,11 +34,11 @@ class _Survey:
 
     def __init__(self, rules: Mapping[str, Expr]) -> None:
         self.barren = set(rules)
-        self.dead_end = False
         users: dict[str, list[str]] = {}
         for name, body in rules.items():
             for used in _names(body):
                 users.setdefault(used, []).append(name)
+        self.dead_end = "" in users
         todo = list(rules)
         while todo:
             name = todo.pop()
@@ -47,17 +47,13 @@ class _Survey:
                 todo += users.get(name, ())
 
     def _ends(self, expr: Expr) -> bool:
-        match expr:
-            case Ref(name):
-                return name not in self.barren
-            case Sequence(items):
-                return all(list(map(self._ends, items)))  # not lazily: every choice has to be seen
-            case Choice(options):
-                self.dead_end = self.dead_end or not options
-                return any(list(map(self._ends, options)))
-            case Repeat(item, low):
-                return self._ends(item) or not low
-        return True
+        if isinstance(expr, Ref):
+            return expr.name not in self.barren
+        if isinstance(expr, Sequence):
+            return all(map(self._ends, expr.items))
+        if isinstance(expr, Choice):
+            return any(map(self._ends, expr.options))
+        return not isinstance(expr, Repeat) or not expr.low or self._ends(expr.item)
 
 
 def _without(expr: Expr, barren: set[str]) -> Expr | None:
@@ -78,13 +74,18 @@ def _without(expr: Expr, barren: set[str]) -> Expr | None:
 
 
 def _names(expr: Expr) -> list[str]:
+    """The rules that an expression refers to; "" stands for a choice of nothing."""
     found, todo = [], [expr]
     while todo:
-        match todo.pop():
-            case Ref(name):
-                found.append(name)
-            case Sequence(items) | Choice(items):
-                todo += reversed(items)
-            case Repeat(item):
-                todo.append(item)
+        one = todo.pop()
+        if isinstance(one, Ref):
+            found.append(one.name)
+        elif isinstance(one, Sequence):
+            todo += reversed(one.items)
+        elif isinstance(one, Choice):
+            todo += reversed(one.options)
+            if not one.options:
+                found.append("")
+        elif isinstance(one, Repeat):
+            todo.append(one.item)
     return found

@@ -10,10 +10,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from runtime.grammar import limits, meeting
-from runtime.grammar.applicators import applied, branches, only_reference
+from runtime.grammar.applicators import applied, branches, come_first, only_reference
 from runtime.grammar.assertions import asserted, other_types, types, values
 from runtime.grammar.emptiness import Emptiness
-from runtime.grammar.formula import AllOf, Formula, Is, every, negation, some
+from runtime.grammar.formula import ANY, AllOf, Formula, Is, every, negation, some
 from runtime.grammar.shapes import FULL, KINDS, Array, Consts, Normal, Object, Shape, consts, kind_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,11 @@ class Logic:
         rest = applied(node)
         if "oneOf" in node.schema:
             rest = every(rest, self._exactly_one(node))
-        return self.meet(found, self.normal(rest)) if rest != AllOf(()) else found
+        if rest == ANY:
+            return found
+        # Keys come in the order in which the schema speaks of them.
+        parts = (self.normal(rest), found) if come_first(node) else (found, self.normal(rest))
+        return self.meet(*parts)
 
     def _contrary(self, node: Node) -> Normal:
         """What is not valid under a schema: it breaks one keyword at least."""

@@ -13,6 +13,7 @@ from math import ceil, floor, gcd
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.grammar import automaton, limits
+from runtime.grammar.minimal import minimised
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -67,6 +68,7 @@ class Compared:
 
     bound: Fraction
     wanted: frozenset[int]
+    digits: tuple[str, str]  # of the bound, before and behind the point
     start: Any = (False, None, 0, 0)
 
     def step(self, state: Any, char: str) -> Any:
@@ -74,7 +76,7 @@ class Compared:
         negative, whole, count, order = state
         if char == "-":
             return (True, whole, count, order)
-        digits = self._digits()
+        digits = self.digits
         if char == ".":
             return (negative, self._whole_order(count, order), 0, 0)
         if whole is None:
@@ -90,7 +92,7 @@ class Compared:
         if whole is None:
             whole, count, order = self._whole_order(count, order), 0, 0
         # What is left of the bound's digits is not all zeros.
-        size = whole or order or (-1 if count < len(self._digits()[1]) else 0)
+        size = whole or order or (-1 if count < len(self.digits[1]) else 0)
         if self.bound < 0:
             found = -size if negative else 1
         else:
@@ -98,14 +100,14 @@ class Compared:
         return found in self.wanted
 
     def _whole_order(self, count: int, order: int) -> int:
-        length = len(self._digits()[0])
+        length = len(self.digits[0])
         return order if count == length else (1 if count > length else -1)
 
-    def _digits(self) -> tuple[str, str]:
-        return _decimal(abs(self.bound))
+
+def compared(bound: Fraction, *wanted: int) -> Compared:
+    return Compared(bound, frozenset(wanted), _decimal(abs(bound)))
 
 
-@lru_cache(maxsize=1024)
 def _decimal(number: Fraction) -> tuple[str, str]:
     """The digits before and behind the point; the latter without zeros at the end."""
     whole, rest = divmod(number, 1)
@@ -160,26 +162,25 @@ def language(number: Number, *, zero_fraction: bool = False) -> Automaton:
     whole = number.step is not None and number.step.denominator == 1
     conditions: list[Condition] = [Form(whole, zero_fraction)]
     if number.low is not None and number.low > -_MOST:
-        conditions.append(Compared(number.low, frozenset({1} if number.low_open else {0, 1})))
+        conditions.append(compared(number.low, *([1] if number.low_open else [0, 1])))
     if number.high is not None and number.high < _MOST:
-        conditions.append(Compared(number.high, frozenset({-1} if number.high_open else {0, -1})))
+        conditions.append(compared(number.high, *([-1] if number.high_open else [0, -1])))
     if number.step is not None and number.step != 1:
         conditions.append(multiple(number.step))
     conditions += [multiple(step, wanted=False) for step in sorted(number.unlike)]
-    conditions += [Compared(value, frozenset({-1, 1})) for value in sorted(number.excluded)]
+    conditions += [compared(value, -1, 1) for value in sorted(number.excluded)]
 
     def moves(states: tuple[Any, ...]) -> Iterable[tuple[int, int, Hashable]]:
         for char in _ALPHABET:
-            if conditions[0].step(states[0], char) is not None:
-                code = ord(char)
-                yield code, code, tuple(one.step(state, char) for one, state in zip(conditions, states, strict=True))
+            form = conditions[0].step(states[0], char)
+            if form is not None:
+                others = (one.step(state, char) for one, state in zip(conditions[1:], states[1:], strict=True))
+                yield ord(char), ord(char), (form, *others)
 
     def label(states: tuple[Any, ...]) -> bool | None:
         return all(one.holds(state) for one, state in zip(conditions, states, strict=True)) or None
 
-    return automaton.minimised(
-        automaton.explore(tuple(one.start for one in conditions), moves, label, 4 * limits.STATES)
-    )
+    return minimised(automaton.explore(tuple(one.start for one in conditions), moves, label, 4 * limits.STATES))
 
 
 def common(one: Fraction | None, other: Fraction | None) -> Fraction | None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from runtime.grammar import automaton, characters, limits
 from runtime.grammar.automaton import TooLarge
 from runtime.grammar.gbnf import Chars, Choice, Literal, Ref, Repeat, Sequence
+from runtime.grammar.minimal import minimised
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping
 
     from runtime.grammar.automaton import Automaton
     from runtime.grammar.characters import Ranges
@@ -26,14 +27,6 @@ class Anchor:
     """The start of the text, or its end."""
 
     end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """The states that a text so far has led to. `at_start` while it is empty."""
-
-    states: frozenset[int]
-    at_start: bool
 
 
 @dataclass(slots=True)
@@ -116,39 +109,51 @@ class _Machine:
 def compiled(expr: Any, rules: Mapping[str, Any] | None = None, *, search: bool = False) -> Automaton:
     """The texts that the expression matches as a whole, or with `search` those that hold a match somewhere."""
     machine = _Machine(rules or {})
-    first = machine.state()
-    last = machine.add(expr, machine._skip(first) if search else first)
+    first = machine.state()  # nothing leads back to it: it is where the text starts
+    begin = machine._skip(first)
+    last = machine.add(expr, machine._skip(begin) if search else begin)
     if search:
-        machine.moves[first].append((characters.ALL, first))
+        machine.moves[begin].append((characters.ALL, begin))
         machine.moves[last].append((characters.ALL, last))
+    spans, numbers = _classes({ranges for row in machine.moves for ranges, _ in row})
+    edges = [[(numbers[ranges], target) for ranges, target in row] for row in machine.moves]
+    ends = {state for state, row in enumerate(machine.skips) if any(anchor and anchor.end for _, anchor in row)}
+    telling = {first, last} | ends | {state for state, row in enumerate(edges) if row}
+    reached: dict[frozenset[int], frozenset[int]] = {}
 
-    atoms = sorted(
-        {bound for row in machine.moves for ranges, _ in row for low, high in ranges for bound in (low, high + 1)}
-    )
-    places = {bound: place for place, bound in enumerate(atoms)}
-    edges = [
-        [(range(places[low], places[high + 1]), target) for ranges, target in row for low, high in ranges]
-        for row in machine.moves
-    ]
-    reached: dict[frozenset[int], Closure] = {}
-
-    def moves(closure: Closure) -> Iterable[tuple[int, int, Hashable]]:
+    def moves(states: frozenset[int]) -> Iterable[tuple[int, int, Hashable]]:
         targets: dict[int, list[int]] = {}
-        for state in closure.states:
-            for spots, target in edges[state]:
-                for place in spots:
-                    targets.setdefault(place, []).append(target)
-        for place in sorted(targets):
-            found = frozenset(targets[place])
+        for state in states:
+            for classes, target in edges[state]:
+                for number in classes:
+                    targets.setdefault(number, []).append(target)
+        for number in sorted(targets):
+            found = frozenset(targets[number])
             if found not in reached:
-                reached[found] = Closure(machine.reach(found, at_start=False), at_start=False)
-            yield atoms[place], atoms[place + 1] - 1, reached[found]
+                reached[found] = machine.reach(found, at_start=False) & telling
+            yield number, number, reached[found]
 
-    def label(closure: Closure) -> bool | None:
+    def label(states: frozenset[int]) -> bool | None:
         # After the end nothing can be read, so what stands behind `$` counts only for whether a text may end here.
-        at_end = machine.reach(closure.states, at_start=closure.at_start, at_end=True)
+        at_end = machine.reach(states, at_start=first in states, at_end=True) if states & ends else states
         return True if last in at_end else None
 
-    return automaton.minimised(
-        automaton.explore(Closure(machine.reach({first}, at_start=True), at_start=True), moves, label)
-    )
+    start = machine.reach({first}, at_start=True) & telling
+    return automaton.respelled(minimised(automaton.explore(start, moves, label)), spans)
+
+
+def _classes(sets: Collection[Ranges]) -> tuple[list[Ranges], dict[Ranges, list[int]]]:
+    """The characters in classes that no set tells apart, by number; and which classes each set is made of."""
+    bounds = sorted({bound for ranges in sets for low, high in ranges for bound in (low, high + 1)})
+    places = {bound: place for place, bound in enumerate(bounds)}
+    members: list[list[int]] = [[] for _ in bounds]
+    for number, ranges in enumerate(sets):
+        for low, high in ranges:
+            for place in range(places[low], places[high + 1]):
+                members[place].append(number)
+    spans: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for place, key in enumerate(map(tuple, members)):
+        if key:
+            spans.setdefault(key, []).append((bounds[place], bounds[place + 1] - 1))
+    numbers = {ranges: [at for at, key in enumerate(spans) if number in key] for number, ranges in enumerate(sets)}
+    return [tuple(ranges) for ranges in spans.values()], numbers

@@ -38,7 +38,10 @@ def _compiled(document: Document, *, closed: bool) -> Grammar | None:
     logic = Logic(document)
     for merged in (False, True):
         writer = Writer(logic, closed=closed, merged=merged)
-        found = trimmed(writer.grammar(document.root.formula()), writer.sure)
+        written = writer.grammar(document.root.formula())
+        if writer.splits_again():
+            continue  # merged, there are no splits
+        found = trimmed(written, writer.sure)
         try:
             if found:
                 check(found, ambiguous=writer.may_explode())

@@ -25,7 +25,7 @@ def text(writer: Writer, shape: Text, hint: str) -> Expr:
     """A string, with its quotes."""
     if shape.language is ANYTHING and not shape.excluded:
         return sequence(QUOTE, repeat(writer, writer.static("char"), shape.low, shape.high), QUOTE)
-    return sequence(QUOTE, walk(writer, _measured(writer, shape), hint, lambda _: QUOTE))
+    return sequence(QUOTE, Walk(writer, _measured(writer, shape), hint, lambda _: QUOTE, sure=True).state(0))
 
 
 def _measured(writer: Writer, shape: Text) -> Automaton:
@@ -47,7 +47,7 @@ def number(writer: Writer, shape: Number, hint: str) -> Expr:
         language = numbers.language(shape, zero_fraction=writer.zero_fraction)
     except TooLarge:
         raise writer.refuse("", "its numbers need too many states") from None
-    return Walk(writer, language, hint, lambda _: EMPTY, numbers.DIGITS).state(0)
+    return Walk(writer, language, hint, lambda _: EMPTY, numbers.DIGITS, sure=True).state(0)
 
 
 def walk(writer: Writer, language: Automaton, hint: str, close: Callable[[Any], Expr]) -> Expr:
@@ -65,8 +65,11 @@ class Walk:
         hint: str,
         close: Callable[[Any], Expr],
         loops: int | None = None,
+        *,
+        sure: bool = False,
     ) -> None:
-        """`loops`: how often a state that leads to itself does so at most."""
+        """`loops`: how often a state that leads to itself does so at most. `sure`: what `close` writes has an end."""
+        self._sure = sure
         self._writer, self._language, self._hint, self._close, self._loops = writer, language, hint, close, loops
         self._sources = [0] * len(language.labels)
         for state, row in enumerate(language.edges):
@@ -97,7 +100,7 @@ class Walk:
     def _reference(self, state: int) -> Expr:
         if not self._language.edges[state] and self._language.labels[state] is not None:
             return self._end(self._language.labels[state])
-        return self._writer.rule((self, state), f"{self._hint}-{state}", lambda: self.state(state))
+        return self._writer.rule((self, state), f"{self._hint}-{state}", lambda: self.state(state), sure=self._sure)
 
     def _end(self, label: Any) -> Expr:
         if isinstance(label, Tail):

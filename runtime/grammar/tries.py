@@ -96,12 +96,14 @@ def _unlike(writer: Writer, rests: tuple[str, ...]) -> Expr:
         return writer.static("text")
     if rests == ("",):
         return writer.static("longer")
+    for name in ("escape", "longer"):  # to which `_other_than` and `_elsewhere` lead
+        writer.static(name)
     return writer.rule(("unlike", rests), "key", lambda: _fork(writer, rests, 0), sure=True)
 
 
 def _fork(writer: Writer, rests: tuple[str, ...], depth: int) -> Expr:
     if len(rests) == 1:
-        for char in ("", *rests[0]):
+        for char in rests[0]:
             _include(writer, char)
         return _not_the_end(rests[0])
     following: dict[str, list[str]] = {}
@@ -113,16 +115,12 @@ def _fork(writer: Writer, rests: tuple[str, ...], depth: int) -> Expr:
         _include(writer, first)
         return choice(sequence(Literal(first), _fork(writer, tuple(ends), depth + 1)), _other_than(first))
     forks = [sequence(Literal(first), _unlike(writer, tuple(ends))) for first, ends in following.items()]
-    _include(writer, "")
     return choice(*([] if "" in rests else [QUOTE]), *forks, _elsewhere("".join(following)))
 
 
 def _include(writer: Writer, char: str) -> None:
-    """Have the rules in the grammar that `_other_than` and `_elsewhere` refer to, or for "", only the latter."""
-    if char:
-        writer.fixed(_other_than(char).name, choice(QUOTE, _elsewhere(char)))
-    for name in ("escape", "text", "longer"):
-        writer.static(name)
+    """Have the rule in the grammar that `_other_than` refers to."""
+    writer.fixed(_other_than(char).name, choice(QUOTE, _elsewhere(char)))
 
 
 @lru_cache(maxsize=4096)

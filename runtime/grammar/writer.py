@@ -46,6 +46,7 @@ class Writer:
         self._known: dict[Hashable, Ref] = {}
         self._queue: list[tuple[str, Callable[[], Expr]]] = []
         self._forks: set[str] = set()
+        self._splits: set[str] = set()
         self._rule = "root"
         self._taken: dict[str, int] = dict.fromkeys(("root", *_json().rules), 1)
         self._place = logic.document.root
@@ -109,6 +110,14 @@ class Writer:
     def fork(self) -> None:
         """The rule that is being written has alternatives that begin alike."""
         self._forks.add(self._rule)
+
+    def split(self) -> None:
+        """The rule that is being written reads an object in several chains of keys."""
+        self._splits.add(self._rule)
+
+    def splits_again(self) -> bool:
+        """Could an object be read in several ways, and what is in it in several ways again, and so on?"""
+        return any(self._returns(name) for name in self._splits)
 
     def may_explode(self) -> bool:
         """Could the ways of reading multiply: by recursion through a fork, or by many forks in one another?"""

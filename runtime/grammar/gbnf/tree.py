@@ -64,10 +64,12 @@ def sequence(*items: Expr) -> Expr:
     flat: list[Expr] = []
     for item in items:
         for part in item.items if isinstance(item, Sequence) else (item,):
-            if part == EMPTY:
-                continue
-            if isinstance(part, Literal) and flat and isinstance(flat[-1], Literal):
-                part = Literal(flat.pop().text + part.text)  # type: ignore[union-attr]
+            if isinstance(part, Literal):
+                if not part.text:
+                    continue
+                if flat and isinstance(last := flat[-1], Literal):
+                    flat[-1] = Literal(last.text + part.text)
+                    continue
             flat.append(part)
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat)) if flat else EMPTY
 
