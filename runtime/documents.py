@@ -42,7 +42,7 @@ class Check:
         """The value, as the Python type if there is one. Raises `DocumentRefused`."""
         why = None if self.schema is None else _complaint(self.schema, value)
         if why is not None:
-            raise DocumentRefused(why)
+            raise DocumentRefused(f"{why}.")
         if self.python_type is None:
             return value
         from pydantic import ValidationError
@@ -50,7 +50,7 @@ class Check:
         try:
             return self.python_type.validate_json(json.dumps(value))
         except ValidationError as error:
-            raise DocumentRefused(f"the Python type refuses it: {_first(error)}") from None
+            raise DocumentRefused(f"the Python type refuses it: {_first(error)}.") from None
 
 
 def compiled(document: Document, python_type: TypeAdapter[Any] | None = None) -> tuple[str, Check]:

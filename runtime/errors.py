@@ -238,8 +238,8 @@ class DocumentRefused(NotServed):
     code, status, exit_code = 5024, 400, 65
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        # The service's words begin it, for clients that look for them (reference of its errors).
-        super().__init__(message if message.startswith(NOT_MET) else f"{NOT_MET}: {message}.", hint)
+        # It begins with the service's words, for clients that look for them.
+        super().__init__(message if message.startswith(NOT_MET) else f"{NOT_MET}: {message}", hint)
 
 
 class Cancelled(NotServed):
