@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime import pipeline
+from runtime import loading
 from runtime.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ class Arrivals:
                 self._report(progress)
 
         fetch = self._settings.download if fetch is None else fetch
-        return pipeline.obtain(choice, self._settings, fetch=fetch, progress=report)
+        return loading.obtain(choice, self._settings, fetch=fetch, progress=report)

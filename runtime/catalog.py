@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import tomlfile
 from runtime.errors import ConfigError, UnknownAdapter, UnknownModel
-from runtime.tomlfile import Key, Table, shown, suggestion, text
-from runtime.values import FAMILIES
+from runtime.tomlfile import Key, Table, shown, suggestion, switch, text, whole
+from runtime.values import FAMILIES, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,10 +27,8 @@ LIST_HINT = "`llamalet list` shows every model."
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """One file of a model: `file` within the repository, `size` in bytes, `sha256` in lower-case hex digits.
-
-    mirrors: where else the same bytes are, in the order in which to try them.
-    """
+    """One file of a model: `file` within the repository, `size` in bytes, `sha256` in lower-case hex digits; `mirrors`
+    that have the same bytes, in the order in which to try them."""
 
     name: str
     file: str
@@ -53,7 +51,7 @@ class ModelSpec:
     """What is known of a model without its file.
 
     context_window: tokens of prompt and answer together; None is whatever the file says it was trained on.
-    kv_bytes_per_token: of an f16 cache; None is to be worked out from the file.
+    kv_bytes_per_token: of an f16 cache; None is to be worked out from the file, as is the shape.
     quants: at least one; the order is that of preference where `default_quant` is not on the machine.
     path: the file itself, for a model that is in no repository.
     """
@@ -66,6 +64,7 @@ class ModelSpec:
     parameters: str = ""
     context_window: int | None = None
     kv_bytes_per_token: int | None = None
+    shape: Shape | None = None
     licence: str = ""
     notice: str = ""
     repo: str = ""
@@ -142,7 +141,7 @@ def _name(what: str) -> tomlfile.Kind[str]:
 
 
 _WORDS = text("text on one line", r"[^\x00-\x1f\x7f]+")
-_SIZE = Key(tomlfile.whole(1, unit="(bytes)"))
+_SIZE = Key(whole(1, unit="(bytes)"))
 _SHA256 = Key(text("64 hexadecimal digits", r"[0-9a-f]{64}", str.lower))
 # What the hub accepts (its validate_repo_id and paths), and nothing that a shell would read otherwise.
 _HUB_FILE = Key(
@@ -164,11 +163,13 @@ MODEL_KEYS: Mapping[str, Key] = {
     "aliases": Key(tomlfile.several(_name("a name"))),
     "family": Key(tomlfile.choice(*FAMILIES)),
     "parameters": Key(_WORDS),
-    "context_window": Key(tomlfile.whole(1, unit="(tokens)")),
-    "kv_bytes_per_token": Key(tomlfile.whole(1, unit="(bytes)")),
+    "context_window": Key(whole(1, unit="(tokens)")),
+    "kv_bytes_per_token": Key(whole(1, unit="(bytes)")),
+    "shape": Key(tomlfile.Kind("a table", lambda value: isinstance(value, dict), dict)),
     "licence": Key(_WORDS),
     "notice": Key(_WORDS),
 }
+SHAPE_KEYS = {name: Key(switch() if name == "tied" else whole(1), required=True) for name in Shape.__slots__}
 # A model has exactly one of these; the first key found decides which others belong to it.
 SOURCE_KEYS: Mapping[str, Mapping[str, Key]] = {
     "path": {"path": Key(tomlfile.file_path("the path of a GGUF file")), **_CHECKS},
@@ -221,6 +222,8 @@ def _model(table: Table) -> ModelSpec:
     if source is None:
         raise table.error("has no file: give path, or repo with file, or repo with quants.")
     values = table.read({**MODEL_KEYS, **SOURCE_KEYS[source]})
+    if "shape" in values:
+        values["shape"] = Shape(**table.table("shape").read(SHAPE_KEYS))
     if source == "quants":
         values["quants"] = _quants(table)
         _check_default(table, values)

@@ -23,9 +23,10 @@
     │   ├── ModelMissing      in the catalogue, but its file is not on this machine
     │   ├── ModelBroken       the file is there and is not what it should be
     │   ├── ModelUnsupported  a whole GGUF file of a kind that this runtime does not run
-    │   └── DownloadFailed    the file could not be fetched; what came of it is kept
-    │       ├── ModelForbidden  its repository is gated, private, or not there
-    │       └── DiskFull      the file does not fit on the disk
+    │   ├── DownloadFailed    the file could not be fetched; what came of it is kept
+    │   │   ├── ModelForbidden  its repository is gated, private, or not there
+    │   │   └── DiskFull      the file does not fit on the disk
+    │   └── DoesNotFit        there is not enough memory for it
     ├── NotServed
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
@@ -210,6 +211,15 @@ class DiskFull(DownloadFailed):
     """The file does not fit on the disk."""
 
     exit_code = 74  # EX_IOERR
+
+
+class DoesNotFit(ModelUnavailable):
+    """There is not enough memory for the model; the hint has the nearest that fits.
+
+    The service's own word for want of room is "Capacity temporarily exceeded", 3040.
+    """
+
+    code, status, exit_code = 3040, 429, 69  # EX_UNAVAILABLE
 
 
 class NotServed(LlamaletError):

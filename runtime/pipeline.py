@@ -7,9 +7,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from runtime import callgrammar, documents, gguf, machine, prompt, store, tools
+from runtime import callgrammar, documents, prompt, tools
 from runtime.documents import Check, Result
-from runtime.engine import EngineConfig
 from runtime.errors import DocumentRefused, TimedOut
 from runtime.grammar import matcher_of
 from runtime.values import Done, Failed, Message, Request
@@ -19,15 +18,11 @@ MAX_SEED = 9_999_999_999  # the published bound
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic import TypeAdapter
 
-    from runtime.catalog import Choice, ModelSpec, Quant
+    from runtime.catalog import Choice, ModelSpec
     from runtime.engine import Engine
-    from runtime.settings import Settings
-    from runtime.store import Progress
     from runtime.values import Event, Inputs, Segment, Tool
 
 
@@ -126,45 +121,6 @@ def _calls(inputs: Inputs) -> str | None:
 def _callable(inputs: Inputs) -> tuple[Tool, ...]:
     known = tools.declared(inputs.tools).values()
     return tuple(tool for tool in known if inputs.tool_name in (None, tool.name))
-
-
-def configure(choice: Choice, settings: Settings) -> EngineConfig:
-    """What the engine of this model is made of. Raises `ModelUnavailable` for a file that is missing or is none."""
-    path = obtain(choice, settings, fetch=False)
-    gguf.check(path)
-    store.use(path)
-    return EngineConfig(
-        model=path,
-        context=settings.context,
-        slots=settings.slots,
-        queue=settings.queue,
-        threads=settings.threads or machine.threads(),
-        gpu_layers=settings.gpu_layers,
-        adapters=choice.spec.adapters,
-    )
-
-
-def obtain(
-    choice: Choice, settings: Settings, *, fetch: bool, progress: Callable[[Progress], None] | None = None
-) -> Path:
-    """The model's file, checked; with `fetch`, and unless the settings say offline, fetched where it is not here.
-
-    Raises `ModelUnavailable`.
-    """
-    quant = choice.quant or preferred(choice.spec, settings.quant)
-    return store.pull(choice.spec, quant, progress=progress, offline=settings.offline or not fetch).path
-
-
-def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:
-    """llama.cpp in this process, with the model loaded. `progress` is called with 0.0 to 1.0 meanwhile."""
-    from runtime.engine.local import LocalEngine
-
-    return LocalEngine(config, progress=progress)
-
-
-def preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:
-    """The quant that the settings prefer, if the model has it."""
-    return next((quant for quant in spec.quants if quant.name.lower() == (wanted or "").lower()), None)
 
 
 def _segments(inputs: Inputs, family: str, date: str) -> tuple[Segment, ...]:

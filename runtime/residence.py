@@ -8,15 +8,15 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runtime import pipeline
+from runtime import loading
 from runtime.errors import EngineClosed
 from runtime.pipeline import Deadline, Job, Ticket
 from runtime.values import Done, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from runtime.catalog import Choice
+    from runtime.catalog import Choice, ModelSpec
     from runtime.engine import Emit, Engine, EngineConfig
     from runtime.settings import Settings
     from runtime.values import Event, Request
@@ -30,10 +30,12 @@ class Residence:
     def __init__(
         self,
         settings: Settings,
+        catalog: Iterable[ModelSpec],
         make_engine: Callable[[EngineConfig, Callable[[float], None]], Engine],
         on_load: Callable[[float], None],
     ) -> None:
-        self._settings, self._make_engine, self._on_load = settings, make_engine, on_load
+        self._settings, self._catalog = settings, catalog
+        self._make_engine, self._on_load = make_engine, on_load
         # Held by whoever loads, so those after him wait for the same model; reentrant since on_load may call close().
         self._turn = threading.RLock()
         self._state = threading.Condition(threading.RLock())  # guards what follows; reentrant as the engine's
@@ -118,7 +120,7 @@ class Residence:
         self.check_open()
         if self.engine is None or choice.label not in self._names:
             # Before anything is given up: a model that is not there changes nothing.
-            config = pipeline.configure(choice, self._settings)
+            config = loading.configure(choice, self._settings, self._loaded, catalog=self._catalog)
             if config != self._loaded:
                 self._load(config, deadline)
             self._names.add(choice.label)

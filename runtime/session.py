@@ -9,7 +9,7 @@ import queue
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from runtime import catalog, documents, pipeline, prompt, settings, toolrounds
+from runtime import catalog, documents, loading, pipeline, prompt, settings, toolrounds
 from runtime.arrivals import Arrivals
 from runtime.pipeline import Deadline, Job, Stream, Ticket, new_id
 from runtime.residence import Residence
@@ -66,7 +66,9 @@ class Runtime:
         if self.settings.origin("log") != "default":  # else an application's own choice stands
             log.setLevel(self.settings.log.upper())
         self._today = today
-        self._residence = Residence(self.settings, make_engine or pipeline.local_engine, on_load or (lambda done: None))
+        self._residence = Residence(
+            self.settings, self.catalog.models, make_engine or loading.local_engine, on_load or (lambda done: None)
+        )
         self._arrivals = Arrivals(self.settings, on_download, self._residence.check_open)
 
     @overload

@@ -7,9 +7,7 @@ What a setting is comes from, in this order: an argument (a command line flag or
 from __future__ import annotations
 
 import logging
-import math
 import os
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 from runtime import tomlfile
 from runtime.errors import ConfigError
 from runtime.tomlfile import Kind, choice, file_path, several, suggestion, switch, text, whole
+from runtime.units import KEEP_ALIVE, MEMORY, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,37 +26,6 @@ T = TypeVar("T")
 PREFIX = "LLAMALET_"
 FILE_VARIABLE = "LLAMALET_CONFIG"  # names the configuration file
 NOT_OURS = ("LLAMALET_WHEEL_INDEX",)  # read by the installer, long before this package runs
-LONGEST = 30 * 24 * 3600.0  # seconds; a lock on Windows cannot wait longer than 49 days
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
-_DURATION = re.compile(r"(-?)(\d+(?:\.\d+)?|(?:\d+(?:\.\d+)?(?:ms|[smh]))+)", re.ASCII)
-
-
-def _seconds(value: Any) -> float:
-    """ "1h30m", "-1", 300 -> seconds; NaN for what is no duration, or a longer one than LONGEST."""
-    if type(value) in (int, float):
-        return float(value) if abs(value) <= LONGEST else math.nan
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        return math.nan
-    parts = re.findall(r"([\d.]+)(ms|[smh]|)", found[2])
-    return _seconds(float(found[1] + "1") * sum(float(count) * _UNITS[unit] for count, unit in parts))
-
-
-def _idle_seconds(value: Any) -> float:
-    seconds = _seconds(value)
-    return seconds if seconds >= 0 else -1.0
-
-
-KEEP_ALIVE = Kind(
-    'seconds or a duration such as "5m", at most 30 days; negative is for ever, 0 is not at all',
-    lambda value: not math.isnan(_seconds(value)),
-    _idle_seconds,
-)
-TIMEOUT = Kind(
-    'seconds or a duration such as "90s" or "10m", from 1 second to 30 days',
-    lambda value: _seconds(value) >= 1,
-    _seconds,
-)
 PATH = file_path("the path of a TOML file")
 TOKENS = {"token", "token_file"}
 TOKEN: Kind[str] = Kind("a token", lambda value: True, str)  # checked where it is used: a complaint here would show it
@@ -74,11 +42,11 @@ class Settings:
     models: Path | None = _setting(  # noqa: RUF009 - a field, and no value that instances share
         PATH, None, "TOML file with models and LoRA adapters of your own; default: models.toml beside the config file"
     )
-    context: int = _setting(
+    context: int | None = _setting(
         whole(256, 131072, "(tokens)"),
-        4096,
-        "tokens of all requests together that the KV cache holds; 4096 is Ollama's default, and the least that "
-        "llama-server goes down to on a small machine",
+        None,
+        "tokens of all requests together that the KV cache holds; default: 8192, or the model's window, or what leaves "
+        "half of the memory free",
     )
     slots: int = _setting(
         whole(1, 64),
@@ -86,7 +54,10 @@ class Settings:
         "requests decoded at once; 8 on two cores write twice the tokens of one, each at a quarter of its speed",
     )
     threads: int = _setting(
-        whole(0, 512), 0, "threads to compute with; 0 takes the physical cores that affinity and CPU quota leave"
+        whole(0, 512), 0, "threads to compute with; 0 takes the fast physical cores that affinity and CPU quota leave"
+    )
+    prompt_threads: int = _setting(
+        whole(0, 512), 0, "threads to read prompts with, and to write several answers at once; 0 takes as many"
     )
     queue: int = _setting(
         whole(0, 10000), 64, "requests that may wait; 64, since on a CPU those behind would wait for minutes"
@@ -103,6 +74,16 @@ class Settings:
         text("one line of at most 64 characters", r"[^\x00-\x1f\x7f]{1,64}"),
         None,
         "what the prompt gives as today's date, such as \"26 Jul 2024\"; default: today, as in Llama 3.2's template",
+    )
+    kv_type: str = _setting(
+        choice("f16", "q8_0"),
+        "f16",
+        "numbers in the KV cache; q8_0 takes 17/32 of the memory, and is less exact (docs/fit.md)",
+    )
+    memory: int | None = _setting(
+        MEMORY,
+        None,
+        "what a model may take, such as 4GiB; default: the memory available, limits of the container included",
     )
     gpu_layers: int = _setting(
         whole(-1, 1000), 0, "layers of the model to put on a GPU, -1 for all; 0, for machines that have none"
@@ -164,10 +145,13 @@ class Options(TypedDict, total=False):
     context: int | None
     slots: int | None
     threads: int | None
+    prompt_threads: int | None
     queue: int | None
     keep_alive: float | str | None
     timeout: float | str | None
     date: str | None
+    kv_type: str | None
+    memory: int | str | None
     gpu_layers: int | None
     log: str | None
     quant: str | None

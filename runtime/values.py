@@ -19,6 +19,28 @@ FAMILIES = ("llama3.1", "llama3.2")  # the chat formats: `runtime.prompt` writes
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """The numbers of a model, as in a Llama's config: rows are `width` wide, each head `head_width`. `tied`: the
+    embedding is the output matrix too."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    feed_forward: int
+    vocabulary: int
+    tied: bool
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the matrices."""
+        attention = 2 * self.width * (self.heads + self.kv_heads) * self.head_width
+        layer = attention + 3 * self.width * self.feed_forward
+        return self.layers * layer + (1 if self.tied else 2) * self.vocabulary * self.width
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A function the model asked for. `arguments` is the decoded JSON object; `id` ties a tool's result to it."""
 

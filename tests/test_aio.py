@@ -395,9 +395,9 @@ def test_in_parity_streams_have_only_what_is_published(model: str) -> None:
 
 def test_settings_and_catalogue_are_at_hand(model: str) -> None:
     async def use(ai: AsyncRuntime) -> tuple[int, str]:
-        return ai.settings.context, ai.catalog.find(model).spec.id
+        return ai.settings.slots, ai.catalog.find(model).spec.id
 
-    assert with_runtime(model, FakeEngines(), use) == (4096, model)
+    assert with_runtime(model, FakeEngines(), use) == (4, model)
 
 
 def test_the_loop_goes_on_while_a_model_loads(model: str) -> None:

@@ -20,9 +20,11 @@ RANKS = [
     ["runtime.errors", "runtime.values"],
     [
         "runtime.tomlfile",
+        "runtime.units",
         "runtime.settings",
         "runtime.catalog",
         "runtime.gguf",
+        "runtime.fit",
         "runtime.messages",
         "runtime.tools",
         "runtime.signatures",
@@ -37,6 +39,7 @@ RANKS = [
     ],
     ["runtime.machine", "runtime.store", "runtime.engine"],
     [
+        "runtime.loading",
         "runtime.pipeline",
         "runtime.arrivals",
         "runtime.residence",
@@ -58,6 +61,7 @@ RANKS = [
         "runtime.cli.ask",
         "runtime.cli.files",
         "runtime.cli.models",
+        "runtime.cli.doctor",
         "runtime.cli.schema",
         "runtime.cli.serve",
         "runtime.cli",

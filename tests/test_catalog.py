@@ -49,6 +49,30 @@ def test_every_built_in_file_is_named_after_its_quant(quant: catalog.Quant) -> N
     assert quant.file.endswith(f"-{quant.name}.gguf")
 
 
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_built_in_shape_agrees_with_the_parameters_and_the_cache(spec: catalog.ModelSpec) -> None:
+    assert spec.shape is not None
+    assert f"{spec.shape.parameters / 1e9:.1f}B" == spec.parameters
+    assert 2 * spec.shape.layers * spec.shape.kv_heads * spec.shape.head_width * 2 == spec.kv_bytes_per_token
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_built_in_q8_0_file_has_the_bytes_of_its_shape_and_a_header(spec: catalog.ModelSpec) -> None:
+    assert spec.shape is not None
+    norms = 4 * (spec.shape.width * (2 * spec.shape.layers + 1) + spec.shape.head_width // 2)  # and the rope factors
+    header = (spec.quant("Q8_0").size or 0) - spec.shape.parameters * 34 // 32 - norms
+    assert 7_800_000 < header < 7_900_000
+
+
+def test_a_users_shape_is_read_whole_or_refused(tmp_path: Path) -> None:
+    numbers = "layers = 1, width = 8, heads = 2, kv_heads = 1, head_width = 4, feed_forward = 16, vocabulary = 9"
+    shape = own(tmp_path, f"{HUB}shape = {{ {numbers}, tied = true }}").shape
+    assert shape is not None
+    assert (shape.layers, shape.vocabulary, shape.tied) == (1, 9, True)
+    with pytest.raises(ConfigError, match="tied"):
+        own(tmp_path, f"{HUB}shape = {{ {numbers} }}")
+
+
 def test_no_two_built_in_files_have_the_same_sha256() -> None:
     sums = [quant.sha256 for spec in BUILT_IN.models for quant in spec.quants if quant.sha256]
     assert len(sums) == len(set(sums))

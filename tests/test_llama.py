@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from runtime.engine.llama import Candidates, Chain, Context, Model
+from runtime.engine.llama import Candidates, Chain, Context, Model, system_info
+from runtime.engine.llama.binding import c
 from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
 from tests.models import random_model
 from tests.shared import needs_shared, shared
@@ -41,6 +42,30 @@ def decoded(context: Context, tokens: list[int], *, sequence: int = 0, position:
     (row,) = context.batch.add(sequence, tokens, position, outputs=1)
     assert context.decode()
     return row
+
+
+def test_the_cache_may_hold_q8_0(tmp_path: Path) -> None:
+    random_model(tmp_path / "wide.gguf", embedding=128)  # heads of 32 numbers, a block
+    model, rows = Model(tmp_path / "wide.gguf"), []
+    for kv_type in ("f16", "q8_0"):
+        made = Context(model, n_ctx=256, n_batch=64, n_seq_max=1, threads=1, kv_type=kv_type)
+        row = decoded(made, [1, 2, 3])
+        rows.append(made.logits(row).copy())
+        made.free()
+    model.free()
+    difference = np.abs(rows[0] - rows[1]).max()
+    assert 0 < difference < 0.5 * rows[0].std()
+
+
+@pytest.mark.parametrize(("prompt_threads", "expected"), [(0, (2, 2)), (1, (2, 1)), (10**6, (2, 512))])
+def test_prompts_have_threads_of_their_own(model: Model, prompt_threads: int, expected: tuple[int, int]) -> None:
+    made = Context(model, n_ctx=256, n_batch=64, n_seq_max=1, threads=2, prompt_threads=prompt_threads)
+    assert (c.llama_n_threads(made._context), c.llama_n_threads_batch(made._context)) == expected
+    made.free()
+
+
+def test_llama_cpp_lists_its_features() -> None:
+    assert system_info().startswith("CPU : ")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ FOREVER = 120_000  # tokens, in a context that holds them: what never ends by it
 
 @pytest.fixture
 def ai(canary: Path) -> Iterator[Runtime]:
-    with Runtime(files=[canary], threads=1, slots=2, keep_alive=-1) as runtime:
+    with Runtime(files=[canary], context=4096, threads=1, slots=2, keep_alive=-1) as runtime:
         yield runtime
 
 

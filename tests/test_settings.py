@@ -40,13 +40,16 @@ def test_without_anything_given_each_setting_has_its_default(tmp_path: Path) -> 
 def test_the_defaults_are_these() -> None:
     assert {name: setting.default for name, setting in settings.SETTINGS.items()} == {
         "models": None,
-        "context": 4096,
+        "context": None,
         "slots": 4,
         "threads": 0,
+        "prompt_threads": 0,
         "queue": 64,
         "keep_alive": 300.0,
         "timeout": 600.0,
         "date": None,
+        "kv_type": "f16",
+        "memory": None,
         "gpu_layers": 0,
         "log": "warning",
         "quant": None,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import socket
 
+import pytest
+from huggingface_hub import constants
+
+from runtime import store
 from runtime.store import hub
 
 
@@ -39,3 +43,16 @@ def test_an_address_shows_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("etag", "sha256"), [("a" * 64, "a" * 64), ("a" * 40, None), ("A" * 64, None)])
 def test_the_etag_of_a_large_file_is_its_hash(etag: str, sha256: str | None) -> None:
     assert hub.Facts(1, "c", etag).sha256 == sha256
+
+
+def test_a_hub_that_nobody_may_ask_is_no_problem_of_the_network() -> None:
+    assert store.hub_problem(seconds=1) == "HF_HUB_OFFLINE is set"
+
+
+def test_a_hub_that_refuses_is_told_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        assert (store.hub_problem(seconds=5) or "").startswith(f"{address}: ")

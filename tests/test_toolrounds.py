@@ -323,7 +323,7 @@ def test_the_function_of_the_package_takes_a_runtime(model: str) -> None:
 
 def test_the_function_of_the_package_makes_a_runtime_and_closes_it(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine([calling(("now", {})), answer("Noon.")])
-    monkeypatch.setattr("runtime.pipeline.local_engine", lambda *_: engine)
+    monkeypatch.setattr("runtime.loading.local_engine", lambda *_: engine)
     monkeypatch.setenv("LLAMALET_MODELS", str(models_file(model)))
     assert runtime.run_with_tools("mine", QUESTION, tools=[now], max_rounds=3)["response"] == "Noon."
     assert engine.closed.is_set()

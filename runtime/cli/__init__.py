@@ -11,6 +11,7 @@ import click
 
 from runtime import __version__
 from runtime.cli.ask import EXAMPLES, chat, run
+from runtime.cli.doctor import doctor
 from runtime.cli.files import path, pull, rm, verify
 from runtime.cli.models import info, list_models
 from runtime.cli.scene import Scene, complain
@@ -48,5 +49,5 @@ def main(ctx: click.Context, verbose: int) -> None:
         scene.options["log"] = "info" if verbose == 1 else "debug"
 
 
-for command in (run, chat, serve, pull, list_models, info, path, verify, rm, schema):
+for command in (run, chat, serve, pull, list_models, info, path, verify, rm, schema, doctor):
     main.add_command(command)

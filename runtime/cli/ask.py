@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import pipeline
+from runtime import loading
 from runtime.cli.progress import Shown
 from runtime.cli.scene import complain, files, load_line, read_json, scene
 from runtime.errors import ContextTooLong, InvalidRequest, NotServed
@@ -204,5 +204,5 @@ def _runtime(model: str, options: dict[str, Any]) -> Iterator[Runtime]:
     overrides = scene().options | {key: options[key] for key in SETTINGS}
     with Runtime(on_load=load_line if sys.stderr.isatty() else None, files=files(model), **overrides) as ai:
         # Before anybody writes a long question.
-        pipeline.obtain(ai.catalog.find(model), ai.settings, fetch=ai.settings.download, progress=Shown())
+        loading.obtain(ai.catalog.find(model), ai.settings, fetch=ai.settings.download, progress=Shown())
         yield ai

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import catalog, pipeline, settings, store
+from runtime import catalog, loading, settings, store
 from runtime.catalog import PREFIX
 from runtime.cli.progress import Shown, size
 from runtime.cli.scene import complain, files
@@ -71,7 +71,7 @@ def _chosen(model: str, given: settings.Settings) -> tuple[ModelSpec, Quant]:
     """The model, and the quant that is meant where nothing need be here yet."""
     choice = catalog.load(given.models).with_files(files(model)).find(model)
     spec = choice.spec
-    return spec, choice.quant or pipeline.preferred(spec, given.quant) or spec.quant(spec.default_quant)
+    return spec, choice.quant or loading.preferred(spec, given.quant) or spec.quant(spec.default_quant)
 
 
 @click.command()
@@ -138,5 +138,5 @@ def path(model: str, as_json: bool, models: str | None) -> None:
     """Print where the file of MODEL is."""
     given = settings.load({"models": models})
     choice = catalog.load(given.models).with_files(files(model)).find(model)
-    found = store.locate(choice.spec, choice.quant or pipeline.preferred(choice.spec, given.quant))
+    found = store.locate(choice.spec, choice.quant or loading.preferred(choice.spec, given.quant))
     click.echo(json.dumps({"model": choice.spec.id, "path": str(found)}) if as_json else found)

@@ -24,7 +24,8 @@ class EngineConfig:
     """What an engine is made of: files that `runtime.gguf` has checked, and sizes.
 
     context: KV cells (tokens) shared by all requests. slots: sequences decoded at once. queue: requests that may wait
-    beyond those. threads: of llama.cpp. gpu_layers: as llama.cpp's n_gpu_layers, 0 keeps to the CPU.
+    beyond those. threads: of llama.cpp; prompt_threads: for several tokens at once, 0 is as many. kv_type: "f16" or
+    "q8_0". gpu_layers: as llama.cpp's n_gpu_layers, 0 keeps to the CPU. memory: bytes that it was planned to take.
     """
 
     model: Path
@@ -32,8 +33,11 @@ class EngineConfig:
     slots: int = 4
     queue: int = 64
     threads: int = 1
+    prompt_threads: int = 0
+    kv_type: str = "f16"
     gpu_layers: int = 0
     adapters: tuple[Adapter, ...] = ()
+    memory: int = 0
 
 
 class Engine(Protocol):

@@ -27,6 +27,7 @@ from runtime.errors import (
     TimedOut,
     UnknownAdapter,
 )
+from runtime.fit import BATCH
 from runtime.values import Failed
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from runtime.values import FinishReason, Request
 
 log = logging.getLogger("llamalet.engine")
-
-BATCH = 256  # tokens; 128 and 512 read prompts as fast (docs/measurements.md), and the buffers grow with it
 
 
 def _draw_seed() -> int:
@@ -63,7 +62,13 @@ class LocalEngine:
         try:
             self._adapters = {one.name: self._load_adapter(one) for one in config.adapters}
             self._context = Context(
-                self._model, n_ctx=config.context, n_batch=BATCH, n_seq_max=config.slots, threads=config.threads
+                self._model,
+                n_ctx=config.context,
+                n_batch=BATCH,
+                n_seq_max=config.slots,
+                threads=config.threads,
+                prompt_threads=config.prompt_threads,
+                kv_type=config.kv_type,
             )
         except BaseException:
             self._model.free()

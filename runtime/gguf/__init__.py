@@ -5,7 +5,7 @@ exception. So each file passes `check` or `check_adapter` before llama.cpp sees 
 """
 
 from runtime.gguf.check import check, check_adapter
-from runtime.gguf.header import Header, Tensor, read_header
+from runtime.gguf.header import Header, Tensor, read_header, shape
 from runtime.gguf.reader import Array
 
-__all__ = ["Array", "Header", "Tensor", "check", "check_adapter", "read_header"]
+__all__ = ["Array", "Header", "Tensor", "check", "check_adapter", "read_header", "shape"]

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from runtime.gguf.reader import ARRAY, SCALARS, STRING, Reader, open_reader
+from runtime.values import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +83,22 @@ def read_header(path: str | Path) -> Header:
     """The header of a GGUF file, version 2 or 3. Raises ModelMissing and ModelBroken."""
     with open_reader(Path(path)) as reader:
         return parse(reader)
+
+
+def shape(header: Header) -> Shape:
+    """The model's shape. The header is one that `check` has passed."""
+    get = header.metadata
+    width, heads = get["llama.embedding_length"], get["llama.attention.head_count"]
+    return Shape(
+        layers=get["llama.block_count"],
+        width=width,
+        heads=heads,
+        kv_heads=get.get("llama.attention.head_count_kv", heads),
+        head_width=get.get("llama.attention.key_length", width // heads),
+        feed_forward=get["llama.feed_forward_length"],
+        vocabulary=get["tokenizer.ggml.tokens"].count,
+        tied=all(tensor.name != "output.weight" for tensor in header.tensors),
+    )
 
 
 def parse(reader: Reader) -> Header:

@@ -7,7 +7,8 @@ Only `pull` opens a connection, and only when the file is not here.
 from runtime.store.additions import add
 from runtime.store.delivery import pull
 from runtime.store.files import Held, available, held, locate, present, remove, verify
-from runtime.store.hub import is_offline
+from runtime.store.hub import cache, is_offline
+from runtime.store.hub import problem as hub_problem
 from runtime.store.progress import Progress, Pulled
 from runtime.store.records import use
 
@@ -17,7 +18,9 @@ __all__ = [
     "Pulled",
     "add",
     "available",
+    "cache",
     "held",
+    "hub_problem",
     "is_offline",
     "locate",
     "present",

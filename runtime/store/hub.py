@@ -71,6 +71,19 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+def problem(*, seconds: float) -> str | None:
+    """Why the hub cannot be reached within that time; None where it can. With HF_HUB_OFFLINE nobody is asked."""
+    from huggingface_hub import get_session
+
+    if is_offline():
+        return "HF_HUB_OFFLINE is set"
+    try:
+        get_session().head(_endpoint(), timeout=seconds)
+    except Exception as error:  # of whichever HTTP client this release of the hub's library has
+        return f"{_endpoint()}: {error}"
+    return None
+
+
 def find(cache: Path | None, repo: str, revision: str, file: str) -> Path | None:
     """The file in the cache, whole or not."""
     from huggingface_hub import try_to_load_from_cache

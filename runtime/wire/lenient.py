@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runtime.errors import InvalidRequest
 from runtime.messages import kind, normalise
-from runtime.settings import LONGEST
+from runtime.units import LONGEST
 from runtime.wire import published, tools
 from runtime.wire.body import MAX_TOKENS, cut
 

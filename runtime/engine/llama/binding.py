@@ -13,7 +13,7 @@ os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugg
 
 from llama_cpp import llama_cpp as c
 
-__all__ = ["abort_when_set", "c", "forget_error", "last_error"]
+__all__ = ["abort_when_set", "c", "forget_error", "last_error", "system_info"]
 
 log = logging.getLogger("llamalet.llama")
 
@@ -39,6 +39,11 @@ def forget_error() -> None:
 def last_error() -> str:
     """The last thing that llama.cpp logged as an error on this thread."""
     return getattr(_last, "text", "") or "it gives no reason"
+
+
+def system_info() -> str:
+    """The CPU features that this llama.cpp was built with and finds, as it lists them itself."""
+    return str(c.llama_print_system_info().decode("utf-8", "replace").strip(" |"))
 
 
 def abort_when_set(flag: ctypes.Array[ctypes.c_char]) -> tuple[Any, Any]:

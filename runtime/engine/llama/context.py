@@ -81,12 +81,24 @@ class Batch:
 class Context:
     """A KV cache of `n_ctx` cells shared by `n_seq_max` sequences, and the buffers to decode with it."""
 
-    def __init__(self, model: Model, *, n_ctx: int, n_batch: int, n_seq_max: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_ctx: int,
+        n_batch: int,
+        n_seq_max: int,
+        threads: int,
+        prompt_threads: int = 0,
+        kv_type: str = "f16",
+    ) -> None:
+        """prompt_threads: for batches of several tokens; 0 is as many as `threads`. kv_type: "f16" or "q8_0"."""
         if not 1 <= n_seq_max <= MAX_SEQUENCES:
             raise EngineError(f"{n_seq_max} sequences at once is outside of 1 to {MAX_SEQUENCES}.")
         params = c.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = n_ctx, n_batch, n_batch, n_seq_max
-        params.n_threads = params.n_threads_batch = max(1, min(threads, MAX_THREADS))
+        params.n_threads = max(1, min(threads, MAX_THREADS))
+        params.n_threads_batch = max(1, min(prompt_threads or threads, MAX_THREADS))
         # The default splits the cells by sequence, and a partial llama_memory_seq_cp across the parts aborts.
         params.kv_unified = True
         # Two rows of logits a sequence: some 70 MiB of compute buffer instead of 258 for a vocabulary of 128,256.
@@ -94,6 +106,10 @@ class Context:
         # On CPUs flash attention sums in float16: on a random float32 model, logits of a batch and of one token at a
         # time then differ by 1.9e-2, without it by 1.1e-3; the speed was the same within noise (docs/measurements.md).
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        if kv_type == "q8_0":
+            params.type_k = params.type_v = c.GGML_TYPE_Q8_0
+            # llama.cpp refuses values in anything but a float without it.
+            params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.no_perf = True
         self._flag = ctypes.create_string_buffer(2)
         params.abort_callback, params.abort_callback_data = abort_when_set(self._flag)
