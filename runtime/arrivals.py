@@ -8,10 +8,10 @@ from runtime import loading
 from runtime.errors import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from runtime.catalog import Choice
+    from runtime.catalog import Choice, ModelSpec
     from runtime.pipeline import Deadline
     from runtime.settings import Settings
     from runtime.store import Progress
@@ -21,9 +21,14 @@ class Arrivals:
     """Gets files as the settings say. check_open: raises, and so ends a download, once the runtime is closed."""
 
     def __init__(
-        self, settings: Settings, report: Callable[[Progress], None] | None, check_open: Callable[[], None]
+        self,
+        settings: Settings,
+        catalog: Iterable[ModelSpec],
+        report: Callable[[Progress], None] | None,
+        check_open: Callable[[], None],
     ) -> None:
-        self._settings, self._report, self._check_open = settings, report, check_open
+        self._settings, self._catalog = settings, catalog
+        self._report, self._check_open = report, check_open
 
     def obtain(self, choice: Choice, *, fetch: bool | None = None, deadline: Deadline | None = None) -> Path:
         """The model's file, checked, and fetched if it is not here. Takes as long as that takes.
@@ -39,4 +44,4 @@ class Arrivals:
                 self._report(progress)
 
         fetch = self._settings.download if fetch is None else fetch
-        return loading.obtain(choice, self._settings, fetch=fetch, progress=report)
+        return loading.obtain(choice, self._settings, fetch=fetch, progress=report, catalog=self._catalog)

@@ -61,7 +61,7 @@ def forecast(
     """How this model would be loaded, whether it is on this machine or not, which costs no download to know. None where
     the catalogue does not know enough of one that is not. Raises `DoesNotFit` with the nearest that fits.
     """
-    spec, quant = choice.spec, choice.quant or preferred(choice.spec, settings.quant)
+    spec, quant = choice.spec, _wanted(choice, settings)
     try:
         models = [_on_disk(spec, store.locate(spec, quant))]
     except ModelUnavailable:
@@ -94,14 +94,36 @@ def _asked(settings: Settings) -> dict[str, Any]:
 
 
 def obtain(
-    choice: Choice, settings: Settings, *, fetch: bool, progress: Callable[[Progress], None] | None = None
+    choice: Choice,
+    settings: Settings,
+    *,
+    fetch: bool,
+    progress: Callable[[Progress], None] | None = None,
+    catalog: Iterable[ModelSpec] = (),
 ) -> Path:
     """The model's file, checked; with `fetch`, and unless the settings say offline, fetched where it is not here.
 
-    Raises `ModelUnavailable`.
+    Raises `DoesNotFit` in place of a fetch that would be for nothing, and `ModelUnavailable`.
     """
-    quant = choice.quant or preferred(choice.spec, settings.quant)
-    return store.pull(choice.spec, quant, progress=progress, offline=settings.offline or not fetch).path
+    fetch = fetch and not settings.offline
+    quant = to_fetch(choice, settings, catalog=catalog) if fetch else _wanted(choice, settings)
+    return store.pull(choice.spec, quant, progress=progress, offline=not fetch).path
+
+
+def to_fetch(choice: Choice, settings: Settings, *, catalog: Iterable[ModelSpec] = ()) -> Quant | None:
+    """The quant to fetch: the one that is named, or else the best that fits; None where one of any kind is here.
+
+    Raises `DoesNotFit`, with the nearest in the `catalog`, before anybody waits for a file that cannot be loaded.
+    """
+    wanted, here = _wanted(choice, settings), store.available(choice.spec)
+    if wanted in here or (wanted is None and here):
+        return wanted
+    found = forecast(choice, settings, room(settings), catalog=catalog)
+    return choice.spec.quant(found.model.quant) if found else wanted
+
+
+def _wanted(choice: Choice, settings: Settings) -> Quant | None:
+    return choice.quant or preferred(choice.spec, settings.quant)
 
 
 def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Engine:

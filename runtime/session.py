@@ -69,7 +69,7 @@ class Runtime:
         self._residence = Residence(
             self.settings, self.catalog.models, make_engine or loading.local_engine, on_load or (lambda done: None)
         )
-        self._arrivals = Arrivals(self.settings, on_download, self._residence.check_open)
+        self._arrivals = Arrivals(self.settings, self.catalog.models, on_download, self._residence.check_open)
 
     @overload
     def run(self, model: Model, inputs: Inputs = None, /, *, stream: Literal[True], **options: Any) -> Stream: ...

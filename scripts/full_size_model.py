@@ -41,7 +41,11 @@ class Shape:
     feed_forward: int
 
 
-SHAPES = {"1b": Shape(16, 2048, 32, 8, 64, 8192), "3b": Shape(28, 3072, 24, 8, 128, 8192)}
+SHAPES = {
+    "1b": Shape(16, 2048, 32, 8, 64, 8192),
+    "3b": Shape(28, 3072, 24, 8, 128, 8192),
+    "tiny": Shape(1, 256, 4, 2, 64, 256),  # for what wants the vocabulary alone
+}
 
 
 def build(path: Path, name: str = "1b", quant: str = "Q4_K_M") -> None:

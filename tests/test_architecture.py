@@ -69,7 +69,7 @@ RANKS = [
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.
-ENGINE = ["", "llama", "pieces", "constraint", "widening", "sampling", "output", "sequence"]
+ENGINE = ["", "llama", "pieces", "constraint", "filters", "widening", "sampling", "output", "sequence"]
 ENGINE += ["scheduler", "inbox", "local"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -127,6 +127,18 @@ def test_a_name_goes_with_a_file_of_the_hub_only(shell: Shell) -> None:
     assert shell("pull", "1b", "--name", "mine").exit_code == 2
 
 
+def test_pull_of_what_does_not_fit_is_refused_unless_it_shall_be_anyway(
+    shell: Shell, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMALET_MEMORY", "300MiB")
+    result = shell("pull", "1b")
+    assert (result.exit_code, hub.requests) == (69, [])
+    assert "300 MiB available" in result.stderr
+    assert result.stderr.endswith("Or fetch it anyway: --anyway.\n")
+    shell("pull", "1b", "--anyway")  # this hub does not have it
+    assert hub.requests
+
+
 def test_run_fetches_on_its_first_use(shell: Shell, hub: LoopbackHub, tiny: str) -> None:
     result = shell("run", tiny, "Hi")
     assert (result.exit_code, result.stdout) == (0, "ok\n")

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runtime.engine.local import LocalEngine
 from runtime.errors import InvalidRequest
 from runtime.grammar import compile_schema, matcher_of
 from runtime.values import Request, Sampling, Text
+from scripts import full_size_model
 from tests.engines import GREEDY, cells_in_use, engine, plain, submit
 from tests.models import random_model
 from tests.schemas import SCHEMAS
+from tests.shared import needs_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from runtime.engine.local import LocalEngine
     from runtime.values import Done
 
 PERSON = {
@@ -108,15 +110,6 @@ def written(running: LocalEngine, name: str, **options: Any) -> tuple[str, Done]
     return caller.whole(), caller.done()
 
 
-class Plodding(LocalEngine):
-    """Without looking ahead: every token is sampled."""
-
-    def _start(self, sequence: Any, now: float) -> None:
-        super()._start(sequence, now)
-        if sequence.constraint:
-            sequence.constraint.ahead = lambda left: ([], [])
-
-
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_looking_ahead_leads_to_the_same_kind_of_document(running: LocalEngine, seed: int) -> None:
     """Sampled tokens, and so the text, may differ: where only `"name"` may come, the model may spell it otherwise."""
@@ -153,6 +146,30 @@ def without_guesses(start: Any) -> Any:
         sequence.constraint.ahead = lambda left: ahead(left)._replace(guess=[])
 
     return started
+
+
+@needs_shared("data/llama3-vocab.gguf")
+def test_with_llamas_vocabulary_documents_are_right_and_guesses_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    full_size_model.build(path, "tiny")
+    with_guesses, without = (whole_documents(path, guesses=guesses) for guesses in (True, False))
+    assert with_guesses == without
+    for schema, text in zip(SCHEMAS[::5] * 2, with_guesses, strict=True):
+        assert list(Draft202012Validator(schema).iter_errors(json.loads(text))) == []
+
+
+def whole_documents(path: Path, *, guesses: bool) -> list[str]:
+    """One after the other, so that only guesses change the shape of a batch."""
+    made = engine(path, slots=4, context=8192)
+    if not guesses:
+        made._start = without_guesses(made._start)  # type: ignore[method-assign]
+    texts = [
+        written(made, "one", grammar=compile_schema(schema, closed=True), sampling=sampling)[0]
+        for sampling in (GREEDY, Sampling(seed=3))
+        for schema in SCHEMAS[::5]
+    ]
+    made.close()
+    return texts
 
 
 def test_twelve_at_once_are_all_right(running: LocalEngine) -> None:

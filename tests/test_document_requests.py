@@ -1,4 +1,4 @@
-"""Requests for documents, all the way: checks that fail and tries again, and the same from Python and over HTTP."""
+"""Requests for documents and calls, all the way: checks that fail, tries again, the same from Python and over HTTP."""
 
 from __future__ import annotations
 
@@ -146,3 +146,21 @@ def test_what_is_smaller_than_the_smallest_document_is_refused_over_http(server:
 def test_a_grammar_is_for_callers_in_python_only(server: Running) -> None:
     reply = httpx.post(server.run("noise"), json={"prompt": "Go.", "grammar": 'root ::= "a"'}, timeout=60)
     assert (reply.status_code, "grammar is for callers in Python only" in reply.text) == (400, True)
+
+
+FEED = {"name": "feed", "description": "Feed an animal.", "parameters": PERSON}
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "feed"}}])
+def test_python_and_http_give_the_same_required_call(server: Running, choice: Any) -> None:
+    body = {"prompt": "Go.", "tools": [FEED, {"name": "other"}], "tool_choice": choice, "seed": 5, "max_tokens": 400}
+    body["parallel_tool_calls"] = False
+    over_http = httpx.post(server.run("noise"), json=body, timeout=60).json()["result"]
+    in_python = asyncio.run(server.ai.run("noise", body))
+    calls = [[(call["name"], call["arguments"]) for call in one["tool_calls"]] for one in (over_http, in_python)]
+    assert calls[0] == calls[1]
+    assert (len(calls[0]), over_http["finish_reason"], over_http["response"]) == (1, "tool_calls", "")
+    lines = httpx.post(server.run("noise"), json={**body, "stream": True}, timeout=60).text.split("\n\n")[:-2]
+    shown = [json.loads(line.removeprefix("data: ")) for line in lines]
+    grown = "".join(call["function"]["arguments"] for one in shown[:-1] for call in one["tool_calls"])
+    assert json.loads(grown) == calls[0][0][1] == shown[-1]["tool_calls"][0]["arguments"]

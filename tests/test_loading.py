@@ -92,3 +92,18 @@ def test_what_is_not_here_is_forecast_from_the_catalogue() -> None:
     assert str(found) == "1b:Q8_0 with 8192 tokens"
     with pytest.raises(DoesNotFit, match="Fits: 1b:Q4_K_M with 4096 tokens"):
         loading.forecast(known.find("3b"), settings.load(env={}), Room(3 * GIB // 2), catalog=known.models)
+
+
+@pytest.mark.parametrize(("name", "gib", "quant"), [("1b", 8, "Q4_K_M"), ("1b:Q8_0", 8, "Q8_0"), ("8b", 5, "Q3_K_L")])
+def test_what_is_fetched_is_what_is_named_or_else_the_best_that_fits(name: str, gib: int, quant: str) -> None:
+    known = load_catalog()
+    given = settings.load({"memory": f"{gib}GiB"}, env={})
+    found = loading.to_fetch(known.find(name), given, catalog=known.models)
+    assert found is not None
+    assert found.name == quant
+
+
+def test_what_would_not_fit_is_not_fetched() -> None:
+    known = load_catalog()
+    with pytest.raises(DoesNotFit, match=r"needs .* GiB, 2\.0 GiB available. Fits: "):
+        loading.to_fetch(known.find("8b"), settings.load({"memory": "2GiB"}, env={}), catalog=known.models)

@@ -10,6 +10,7 @@ import pytest
 
 from runtime.engine.llama import Candidates, Model
 from runtime.engine.sampling import Sampler, fold_seed, likeliest, log_softmax, stages
+from runtime.errors import EngineError
 from runtime.values import Sampling
 from tests.models import random_model
 
@@ -98,6 +99,14 @@ def test_a_repetition_penalty_counts_the_prompt_and_the_other_penalties_do_not()
 
 def test_a_repetition_penalty_of_zero_is_none_as_the_published_bounds_allow_it() -> None:
     assert stages(Sampling(repetition_penalty=0.0), 1) == stages(Sampling(), 1)
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
+    logits = LOGITS.copy()
+    logits[3] = worst
+    with pytest.raises(EngineError, match="not finite"):
+        drawn(Sampling(), logits=logits)
 
 
 def test_a_filter_that_filters_nothing_is_left_out() -> None:

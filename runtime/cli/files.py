@@ -11,7 +11,7 @@ from runtime import catalog, loading, settings, store
 from runtime.catalog import PREFIX
 from runtime.cli.progress import Shown, size
 from runtime.cli.scene import complain, files
-from runtime.errors import ModelBroken
+from runtime.errors import DoesNotFit, ModelBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,10 +38,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(epilog=EXAMPLES)
 @click.argument("model")
 @click.option("--name", help="For hf:...: what to call the model. [default: as the file]")
+@click.option("--anyway", is_flag=True, help="Fetch it although this machine has not the memory for it.")
 @click.option("--offline", is_flag=True, default=None, help="Open no connection: only check what is here.")
 @click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON.")
 @_MODELS
-def pull(model: str, name: str | None, offline: bool | None, as_json: bool, models: str | None) -> None:
+def pull(model: str, name: str | None, anyway: bool, offline: bool | None, as_json: bool, models: str | None) -> None:
     """Fetch MODEL, a name from `llamalet list` with or without :QUANT, or hf:owner/repo/file.gguf from the hub.
 
     What is here already is not fetched again, and a pull that was interrupted goes on where it was. A file from the
@@ -58,7 +59,7 @@ def pull(model: str, name: str | None, offline: bool | None, as_json: bool, mode
     elif name is not None:
         raise click.UsageError("--name goes with hf:owner/repo/file.gguf; other models have their names.")
     else:
-        spec, quant = _chosen(model, given)
+        spec, quant = _chosen(model, given, anyway=anyway)
         pulled = store.pull(spec, quant, progress=shown, offline=given.offline)
     if as_json:
         row = {"path": str(pulled.path), "bytes": pulled.size, "sha256": pulled.sha256, "fetched": pulled.fetched}
@@ -67,11 +68,18 @@ def pull(model: str, name: str | None, offline: bool | None, as_json: bool, mode
         click.echo(pulled.path)
 
 
-def _chosen(model: str, given: settings.Settings) -> tuple[ModelSpec, Quant]:
-    """The model, and the quant that is meant where nothing need be here yet."""
-    choice = catalog.load(given.models).with_files(files(model)).find(model)
+def _chosen(model: str, given: settings.Settings, *, anyway: bool) -> tuple[ModelSpec, Quant]:
+    """The model, and the quant that is meant where nothing need be here yet: if none is named, the best that fits."""
+    known = catalog.load(given.models).with_files(files(model))
+    choice = known.find(model)
     spec = choice.spec
-    return spec, choice.quant or loading.preferred(spec, given.quant) or spec.quant(spec.default_quant)
+    quant = choice.quant or loading.preferred(spec, given.quant)
+    if not (anyway or given.offline):
+        try:
+            quant = loading.to_fetch(choice, given, catalog=known.models) or quant
+        except DoesNotFit as error:
+            raise DoesNotFit(error.message, f"{error.hint or ''} Or fetch it anyway: --anyway.".strip()) from None
+    return spec, quant or spec.quant(spec.default_quant)
 
 
 @click.command()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runtime.engine.filters import kept
 from runtime.engine.llama import Chain
 from runtime.engine.llama.sampler import MAX_PENALTY_WINDOW
 from runtime.engine.widening import likeliest_allowed
+from runtime.errors import EngineError
 from runtime.values import TokenLogprob
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ def fold_seed(seed: int) -> int:
 
 
 def stages(sampling: Sampling, seed: int) -> list[Stage]:
-    """The chain in llama.cpp's own order: bias, penalties, top_k, top_p, min_p, temperature, draw.
+    """The chain in llama.cpp's own order, but for top_k and top_p, which `runtime.engine.filters` applies in between:
+    bias, penalties; (top_k, top_p;) min_p, temperature, draw.
 
     A filter that filters nothing is left out. Stage "penalties" of repetition comes before that of the other two,
     since only repetition counts the prompt's tokens (as in vLLM and in OpenAI's definition). Both look back as far as
@@ -48,17 +52,8 @@ def stages(sampling: Sampling, seed: int) -> list[Stage]:
     if sampling.frequency_penalty or sampling.presence_penalty:
         penalties = float(sampling.frequency_penalty), float(sampling.presence_penalty)
         chain.append(("penalties", MAX_PENALTY_WINDOW, 1.0, *penalties))
-    return chain + _selection(sampling, seed)
-
-
-def _selection(sampling: Sampling, seed: int) -> list[Stage]:
     if sampling.temperature < GREEDY_BELOW:
-        return [("greedy",)]
-    chain: list[Stage] = []
-    if sampling.top_k is not None:
-        chain.append(("top_k", sampling.top_k))
-    if sampling.top_p < 1:
-        chain.append(("top_p", float(sampling.top_p)))
+        return [*chain, ("greedy",)]
     if sampling.min_p > 0:
         chain.append(("min_p", float(sampling.min_p)))
     return [*chain, ("temperature", float(sampling.temperature)), ("distribution", seed)]
@@ -82,19 +77,39 @@ class Sampler:
         candidates are restricted to what it allows, then filtered, and drawn from again. Where few tokens are possible
         at all, they are restricted at once, which then costs less.
         """
-        candidates.fill(logits)
         if constraint is None or constraint.n_possible > FEW:
-            self._chain.shape(candidates)
-            token = self._chain.select(candidates)
+            token = self._draw(None, self._shaped(None, logits, candidates), candidates)
             if constraint is None or constraint.allows(token):
                 return token
         possible = constraint.possible()
-        candidates.fill_some(possible, logits[possible])
-        self._chain.shape(candidates)
-        found = likeliest_allowed(
-            possible, candidates.logits.copy(), constraint.allowed, self._sampling, greedy=self._greedy
+        shaped = self._shaped(possible, logits[possible], candidates)
+        return self._draw(
+            *likeliest_allowed(possible, shaped, constraint.allowed, self._sampling, greedy=self._greedy), candidates
         )
-        candidates.fill_some(*found)
+
+    def _shaped(
+        self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.float32], candidates: Candidates
+    ) -> NDArray[np.float32]:
+        """The logits (n,) of these tokens, None for the whole vocabulary, with bias and penalties."""
+        highest = float(logits.max())  # NaN if any is
+        if not math.isfinite(highest):
+            raise EngineError(
+                f"The model's logits are not finite ({highest}).", "Its file may be damaged: fetch it again."
+            )
+        if not self._chain.shapes:
+            return logits
+        candidates.fill(tokens, logits)
+        self._chain.shape(candidates)
+        return candidates.logits.copy()
+
+    def _draw(
+        self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.float32], candidates: Candidates
+    ) -> int:
+        if self._greedy:
+            place = int(logits.argmax())
+            return place if tokens is None else int(tokens[place])
+        places = kept(logits, self._sampling)
+        candidates.fill(places if tokens is None else tokens[places], logits[places])
         return self._chain.select(candidates)
 
     def accept(self, token: int) -> None:

@@ -44,23 +44,14 @@ class Candidates:
         logits: NDArray[np.float32] = self._data["logit"][: self.struct.size]
         return logits
 
-    def fill(self, logits: NDArray[np.float32]) -> None:
-        """The whole vocabulary with its logits (n_vocab,) at one position. Raises `EngineError` when one is NaN or
-        infinitely likely."""
-        highest = float(logits.max())  # NaN if any is
-        if not math.isfinite(highest):
-            raise EngineError(
-                f"The model's logits are not finite ({highest}).", "Its file may be damaged: fetch it again."
-            )
-        self.fill_some(self._ids, logits)
-
-    def fill_some(self, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32]) -> None:
-        """Some tokens (n,) of the vocabulary, each once, and their logits (n,)."""
-        if not 0 < len(tokens) <= self.n_vocab:
-            raise EngineError(f"{len(tokens)} candidates, of a vocabulary of {self.n_vocab}.")
-        self._data["id"][: len(tokens)] = tokens
-        self._data["logit"][: len(tokens)] = logits
-        self.struct.size, self.struct.selected, self.struct.sorted = len(tokens), -1, False
+    def fill(self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.floating[Any]]) -> None:
+        """Some tokens (n,) of the vocabulary, each once, or with None the whole of it, and their logits (n,)."""
+        size = len(logits)
+        if not 0 < size <= self.n_vocab:
+            raise EngineError(f"{size} candidates, of a vocabulary of {self.n_vocab}.")
+        self._data["id"][:size] = self._ids[:size] if tokens is None else tokens
+        self._data["logit"][:size] = logits
+        self.struct.size, self.struct.selected, self.struct.sorted = size, -1, False
 
 
 def _logit_bias(n_vocab: int, pairs: Sequence[tuple[int, float]]) -> Any:
@@ -75,8 +66,6 @@ def _penalties(n_vocab: int, window: int, repeat: float, frequency: float, prese
 _STAGES: dict[str, Callable[..., Any]] = {
     "logit_bias": _logit_bias,
     "penalties": _penalties,
-    "top_k": lambda _, k: c.llama_sampler_init_top_k(k),
-    "top_p": lambda _, p: c.llama_sampler_init_top_p(p, 1),
     "min_p": lambda _, p: c.llama_sampler_init_min_p(p, 1),
     "temperature": lambda _, t: c.llama_sampler_init_temp(t),
     "distribution": lambda _, seed: c.llama_sampler_init_dist(seed),
@@ -109,6 +98,11 @@ class Chain:
         for token in tokens:
             self._check(token)
             c.llama_sampler_accept(self._stages[index], token)
+
+    @property
+    def shapes(self) -> bool:
+        """Whether bias or penalties change the logits."""
+        return self._shaping > 0
 
     def shape(self, candidates: Candidates) -> None:
         """Bias and penalties: the candidates keep their order."""
