@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from runtime.values import FinishReason, Request, TokenLogprob, ToolCallDelta
 
 
+MISGUESSES = 2  # a model whose guesses fail so often in a row spells otherwise, and each costs a row in a batch
+
+
 @dataclass(slots=True)
 class Times:
     """When things happened, in seconds of the engine's clock."""
@@ -50,6 +53,7 @@ class Sequence:
     n_past: int = 0
     slot: int = -1  # llama.cpp's sequence id, while admitted
     n_guessed: int = 0
+    n_misguessed: int = 0  # one after the other
     n_forced: int = 0
     sampler: Sampler | None = None
     constraint: Constraint | None = None
@@ -106,7 +110,10 @@ class Sequence:
             reason = self._write(token, model)
             if reason:
                 return reason
-            if guesses[place : place + 1] != [token]:
+            is_guessed = guesses[place : place + 1] == [token]
+            if place < len(guesses):
+                self.n_misguessed = 0 if is_guessed else self.n_misguessed + 1
+            if not is_guessed:
                 break
         self.n_past = min(self.n_past, len(self.tokens) - 1)
         return self._look_ahead(model)
@@ -213,7 +220,7 @@ class Sequence:
         sure, guess = self.constraint.ahead(self._n_left)
         reason = self._write_all(sure, model)
         self.n_forced += len(sure)
-        if reason is None:
+        if reason is None and self.n_misguessed < MISGUESSES:
             self.tokens += guess
             self.n_guessed = len(guess)
         return reason
