@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from runtime.documents import Result
     from runtime.engine import Emit
     from runtime.pipeline import Job, Ticket
+    from runtime.resident import Loaded
     from runtime.session import Inputs, Model
     from runtime.toolrounds import Messages, Tools
     from runtime.values import Event
 
-LOADERS = 4  # threads that begin runs: loading and tokenizing block, waiting for events does not
+LOADERS = 4  # threads that begin runs: tokenizing blocks, and so does loading; waiting for events does not
 
 
 class EventQueue(asyncio.Queue["Event"]):
@@ -94,7 +95,8 @@ class AsyncRuntime:
         """Options are those of `Runtime`."""
         self._runtime = Runtime(**options)
         self.settings, self.catalog = self._runtime.settings, self._runtime.catalog
-        self._threads = ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet")
+        # Runs of models that are there have threads of their own, else they would wait behind those that load.
+        self._threads, self._loaders = (ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet") for _ in range(2))
         self._starting = 0  # runs that have not begun: they wait for the pool, or for a model
 
     async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
@@ -164,7 +166,8 @@ class AsyncRuntime:
 
     async def _begun(self, job: Job, emit: Emit) -> Ticket:
         try:
-            begun = self._threads.submit(self._runtime.start, job, emit)
+            pool = self._threads if self._runtime._is_ready(job) else self._loaders
+            begun = pool.submit(self._runtime.start, job, emit)
         except RuntimeError:  # the pool has shut down
             raise EngineClosed("This runtime is closed.") from None
         try:
@@ -183,15 +186,20 @@ class AsyncRuntime:
         """As `Runtime.load`."""
         await asyncio.to_thread(self._runtime.load, model)
 
-    async def unload(self) -> None:
+    async def unload(self, model: Model | None = None) -> None:
         """As `Runtime.unload`."""
-        await asyncio.to_thread(self._runtime.unload)
+        await asyncio.to_thread(self._runtime.unload, model)
+
+    def loaded(self) -> tuple[Loaded, ...]:
+        """As `Runtime.loaded`. It waits for nothing, so it is not awaited."""
+        return self._runtime.loaded()
 
     async def close(self) -> None:
         """As `Runtime.close`."""
         # Not in the pool: its threads may all be waiting for a model to load, which closing ends.
         await asyncio.to_thread(self._runtime.close)
-        self._threads.shutdown(wait=False)
+        for pool in (self._threads, self._loaders):
+            pool.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self

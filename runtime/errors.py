@@ -31,6 +31,7 @@
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
     │   │   └── TooSlow       its body did not come in time
+    │   ├── NoServer          nothing answers at the address of a server
     │   ├── DocumentRefused   no answer was valid, where not all could be enforced
     │   └── Cancelled         its caller took the request back
     ├── ConfigError           a setting or a configuration file is wrong
@@ -240,6 +241,12 @@ class TimedOut(NotServed):
 
 class TooSlow(TimedOut):
     """A request's body did not come in time."""
+
+
+class NoServer(NotServed):
+    """Nothing that answers as llamalet does is at the address of a server."""
+
+    exit_code = 69  # EX_UNAVAILABLE
 
 
 class DocumentRefused(NotServed):

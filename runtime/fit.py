@@ -66,6 +66,11 @@ class Need:
     def total(self) -> int:
         return self.weights + self.vocabulary + self.kv + self.compute + self.work
 
+    @property
+    def at_once(self) -> int:
+        """What of it is resident as soon as the model is loaded."""
+        return self.weights + self.vocabulary + self.kv
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -22,15 +22,24 @@ NO_BOUND = 1 << 62
 
 
 def configure(
-    choice: Choice, settings: Settings, loaded: EngineConfig | None = None, *, catalog: Iterable[ModelSpec] = ()
+    choice: Choice,
+    settings: Settings,
+    space: fit.Room,
+    *,
+    loaded: Iterable[EngineConfig] = (),
+    catalog: Iterable[ModelSpec] = (),
 ) -> EngineConfig:
-    """What the engine of this model is made of. `loaded` is what it takes the place of: the memory of that will be
-    free, and it stays as it is where it is this very model.
+    """What the engine of this model is made of. `space` is for all models, as if no other were there, so the plan does
+    not depend on the others. Of those that are `loaded`, by the same settings, it is the one that has this very file
+    and the same adapters, as it is.
 
     Raises `DoesNotFit` with the nearest in the `catalog` that fits, and `ModelUnavailable` for a file that is missing,
     is none, or does not go with the settings.
     """
     path = obtain(choice, settings, fetch=False)
+    for one in loaded:
+        if one.model.resolve() == path.resolve() and one.adapters == choice.spec.adapters:
+            return one
     model = _on_disk(choice.spec, path)
     config = EngineConfig(
         model=path,
@@ -42,17 +51,14 @@ def configure(
         gpu_layers=settings.gpu_layers,
         adapters=choice.spec.adapters,
     )
-    if loaded and replace(config, context=loaded.context, memory=loaded.memory) == loaded:
-        return loaded
     store.use(path)
     if config.kv_type == "q8_0" and model.shape.head_width % 32:
         raise ModelUnsupported(
             f"{path}: its heads have {model.shape.head_width} numbers, and q8_0 has blocks of 32.",
             "Set kv_type to f16.",
         )
-    space = room(settings, loaded.memory if loaded else 0)
     found = fit.plan(model, space, **_asked(settings), others=fit.smaller(catalog, model))
-    return replace(config, context=found.context, memory=found.need.total)
+    return replace(config, context=found.context, memory=found.need.total, at_once=found.need.at_once)
 
 
 def forecast(
@@ -71,22 +77,27 @@ def forecast(
     return fit.choose(models, space, **_asked(settings), others=fit.smaller(catalog, models[0]))
 
 
-def room(settings: Settings, freed: int = 0) -> fit.Room:
-    """What a model may take: as the settings say, or what is available and what will be `freed`, in bytes.
+def room(settings: Settings, held: int = 0) -> fit.Room:
+    """What all models may take: as the settings say, or what is available and what those that are loaded `held`, in
+    bytes.
 
     With layers on a GPU nothing bounds it, since most of it is in another memory then.
     """
     if settings.gpu_layers:
         return fit.Room(NO_BOUND)
-    return fit.Room(settings.memory or machine.memory().available + freed, machine.copies_output())
+    return fit.Room(settings.memory or machine.memory().available + held, machine.copies_output())
 
 
 def _on_disk(spec: ModelSpec, path: Path) -> fit.Model:
     """What counts of a model whose file is there."""
     header = gguf.check(path)
-    quant = next((one.name for one in spec.quants if Path(one.file).name == path.name), spec.default_quant)
     adapters = sum(one.path.stat().st_size for one in spec.adapters if one.path.is_file())
-    return fit.of_file(spec, quant, header, gguf.shape(header), extra=adapters)
+    return fit.of_file(spec, quant_of(spec, path), header, gguf.shape(header), extra=adapters)
+
+
+def quant_of(spec: ModelSpec, path: Path) -> str:
+    """The name of the quant that this file of the model is."""
+    return next((one.name for one in spec.quants if Path(one.file).name == path.name), spec.default_quant)
 
 
 def _asked(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The model that is in memory: loaded when it is asked for, in the place of another, and unloaded when nobody does."""
+"""The models in memory: each loaded when it is asked for, beside others while there is room, and unloaded again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from runtime import loading
+from runtime import fit, loading, machine
 from runtime.errors import EngineClosed
 from runtime.pipeline import Deadline, Job, Ticket
+from runtime.resident import Loaded, Resident
 from runtime.values import Done, Failed
 
 if TYPE_CHECKING:
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
     from runtime.catalog import Choice, ModelSpec
     from runtime.engine import Emit, Engine, EngineConfig
     from runtime.settings import Settings
-    from runtime.values import Event, Request
+    from runtime.values import Event
 
 log = logging.getLogger("llamalet")
 
 
 class Residence:
-    """Holds one model at a time. Safe from any thread."""
+    """Holds as many models as there is memory for. Safe from any thread."""
 
     def __init__(
         self,
@@ -36,19 +38,28 @@ class Residence:
     ) -> None:
         self._settings, self._catalog = settings, catalog
         self._make_engine, self._on_load = make_engine, on_load
-        # Held by whoever loads, so those after him wait for the same model; reentrant since on_load may call close().
+        # Held by whoever loads or unloads, so that one does at a time, and what there is room for can be counted on;
+        # reentrant since on_load may call close(). Requests to a model that is there do without it.
         self._turn = threading.RLock()
         self._state = threading.Condition(threading.RLock())  # guards what follows; reentrant as the engine's
-        self.engine: Engine | None = None
-        self._loaded: EngineConfig | None = None
-        self._names: set[str] = set()  # that mean what is loaded
-        self._running = 0
-        self._idle_timer: threading.Timer | None = None
+        self._residents: list[Resident] = []  # comes and goes with the turn held as well
+        self._leaving: list[Resident] = []  # waited for, to be unloaded: they take no new requests
         self._closed = False
 
     def has(self, choice: Choice) -> bool:
         """Whether this model is in memory, so that nothing is asked of the disk."""
-        return choice.label in self._names
+        return self._find(choice) is not None
+
+    def is_ready(self, choice: Choice) -> bool:
+        """Whether a run of this model can begin without waiting for a load."""
+        with self._state:
+            resident = self._find(choice)
+            return resident is not None and resident not in self._leaving
+
+    def loaded(self) -> tuple[Loaded, ...]:
+        """What is in memory. To ask prolongs nothing."""
+        with self._state:
+            return tuple(one.shown() for one in self._residents)
 
     def check_open(self) -> None:
         """Raises `EngineClosed` once it is closed."""
@@ -57,14 +68,18 @@ class Residence:
 
     def start(self, job: Job, emit: Emit) -> Ticket:
         """Begin a run, loading its model if need be."""
-        with self._my_turn(job.deadline):
-            try:
-                return self._begin(job, emit)
-            except EngineClosed:
-                if self._closed:
-                    raise
-                self._drop_engine()  # it has failed since; its caller was told, and this request can have a new one
-                return self._begin(job, emit)
+        resident = self._begin(job.choice, job.deadline, job.inputs.keep_alive)
+        try:
+            return self._submit(resident, job, emit)
+        except EngineClosed:
+            if self._closed:
+                raise
+            with self._my_turn(
+                job.deadline
+            ):  # it has failed since; its callers were told, and this one can have another
+                self._take_out([resident])
+                self._free([resident])
+            return self._submit(self._begin(job.choice, job.deadline, job.inputs.keep_alive), job, emit)
 
     def withdraw(self, job: Job) -> None:
         """Give up a job that `start` has not begun, and may be waiting with."""
@@ -73,129 +88,164 @@ class Residence:
             self._state.notify_all()
 
     def load(self, choice: Choice, deadline: Deadline) -> None:
-        """Have a model in memory before its first run."""
-        with self._my_turn(deadline):
-            self._ready(choice, deadline)
-            with self._state:
-                if not self._running:
-                    self._start_timer()
+        """Have a model in memory before its first run. It counts as used."""
+        self._ended(self._begin(choice, deadline))
 
-    def unload(self) -> None:
-        """Give the memory back, once the requests that run are done."""
+    def unload(self, choice: Choice | None = None) -> None:
+        """Give the memory of this model back, or of all, once the requests that run in them are done."""
         with self._turn:
-            with self._state:
-                self._state.wait_for(self._is_idle)
-            self._drop_engine()
+            self._unload(lambda: [one for one in self._residents if choice is None or one.is_meant_by(choice)])
 
     def close(self) -> None:
         """Free everything. What runs ends with `EngineClosed`."""
         with self._state:
             self._closed = True
-            engine = self.engine
-            self._stop_timer()
+            here = list(self._residents)
             self._state.notify_all()
-        if engine:
-            engine.close()
+        for one in here:
+            one.engine.close()
         with self._turn:
-            self._drop_engine()
+            self._unload(lambda: list(self._residents))
 
     @contextlib.contextmanager
-    def _my_turn(self, deadline: Deadline) -> Iterator[Deadline]:
+    def _my_turn(self, deadline: Deadline) -> Iterator[None]:
         if not self._turn.acquire(timeout=deadline.left):
             raise deadline.missed()
         try:
             deadline.check()
-            yield deadline
+            yield
         finally:
             self._turn.release()
 
-    def _begin(self, job: Job, emit: Emit) -> Ticket:
-        """Submit to the engine of the job's model, with the turn held. It gets what is left of the request's time."""
-        engine = self._ready(job.choice, job.deadline)
-        job.deadline.check()
-        return self._submit(engine, replace(job.request, waited=job.deadline.waited), emit)
-
-    def _ready(self, choice: Choice, deadline: Deadline) -> Engine:
-        """The engine of this model, loaded if need be, with the turn held."""
+    def _begin(self, choice: Choice, deadline: Deadline, keep_alive: float | None = None) -> Resident:
+        """This model's resident, loaded if need be, with a request more counted in it: so it stays."""
         self.check_open()
-        if self.engine is None or choice.label not in self._names:
-            # Before anything is given up: a model that is not there changes nothing.
-            config = loading.configure(choice, self._settings, self._loaded, catalog=self._catalog)
-            if config != self._loaded:
-                self._load(config, deadline)
-            self._names.add(choice.label)
-        assert self.engine is not None  # noqa: S101 - loaded above
-        return self.engine
-
-    def _load(self, config: EngineConfig, deadline: Deadline) -> None:
-        """Put this model in the place of the one that is loaded, once that has answered all it runs."""
         with self._state:
-            self._state.wait_for(lambda: self._is_idle() or not deadline.left, deadline.left)
-        deadline.check()
+            resident = self._find(choice)
+            if resident and resident not in self._leaving:
+                resident.begin(keep_alive)
+                return resident
+        with self._my_turn(deadline):
+            resident = self._resident(choice, deadline)
+            with self._state:
+                resident.begin(keep_alive)
+        return resident
+
+    def _find(self, choice: Choice) -> Resident | None:
+        return next((one for one in tuple(self._residents) if choice.label in one.labels), None)
+
+    def _resident(self, choice: Choice, deadline: Deadline) -> Resident:
+        """The one that has this model, loaded if need be, with the turn held."""
         self.check_open()
-        self._drop_engine()
+        resident = self._find(choice)
+        while resident is None:
+            # Before anything is given up: a model that is not there, or can never fit, changes nothing.
+            configs = [one.config for one in self._residents]
+            room = loading.room(self._settings, sum(one.config.at_once for one in self._residents))
+            config = loading.configure(choice, self._settings, room, loaded=configs, catalog=self._catalog)
+            resident = next((one for one in self._residents if one.config is config), None)
+            if resident is None and (missing := self._missing(config, room)) > 0:
+                self._unload(partial(self._in_the_way, missing), deadline)
+                self.check_open()
+            elif resident is None:
+                resident = self._load(choice, config)
+        resident.labels.add(choice.label)
+        return resident
+
+    def _missing(self, config: EngineConfig, room: fit.Room) -> int:
+        """Bytes that are lacking to load this model beside those that are here; none are when nothing else is."""
+        held = sum(one.config.memory for one in self._residents)
+        if self._settings.gpu_layers:
+            return held  # how much memory a GPU has is not known: one model at a time
+        return held + config.memory + fit.MARGIN - room.available
+
+    def _in_the_way(self, missing: int) -> list[Resident]:
+        """As many as give so many bytes: those that are idle, the least recently used first, then those that answer."""
+        going: list[Resident] = []
+        for one in sorted(self._residents, key=lambda one: (one.running > 0, one.used)):
+            if missing > 0:
+                going.append(one)
+                missing -= one.config.memory
+        return going
+
+    def _load(self, choice: Choice, config: EngineConfig) -> Resident:
         log.info("loading %s", config.model)
         engine = self._make_engine(config, self._report_load)
+        quant = loading.quant_of(choice.spec, config.model)
+        resident = Resident(engine, config, choice, quant, self._settings.keep_alive)
         with self._state:
-            self.engine, self._loaded = engine, config
-        self.check_open()
+            if not self._closed:
+                self._residents.append(resident)
+                return resident
+        engine.close()
+        raise EngineClosed("This runtime is closed.")
 
     def _report_load(self, done: float) -> None:
         self.check_open()  # closing stops a load
         self._on_load(done)
 
-    def _is_idle(self) -> bool:
-        return self._closed or not self._running
-
-    def _drop_engine(self) -> None:
+    def _unload(self, choose: Callable[[], list[Resident]], deadline: Deadline | None = None) -> None:
+        """Unload those chosen, with the turn held, as soon as none of them answers. Until then they take no new
+        requests, since one that many ask would never be done."""
         with self._state:
-            engine, self.engine, self._loaded, self._names = self.engine, None, None, set()
-            self._stop_timer()
-        if engine:
-            engine.close()
+            going = choose()
+            try:
+                while any(one.running for one in going) and not self._closed:
+                    self._leaving = going
+                    self._state.wait(deadline.left if deadline else None)
+                    if deadline and not self._closed:
+                        deadline.check()
+                    going = choose()
+            finally:
+                self._leaving = []
+            self._take_out(going)
+        self._free(going)
 
-    def _submit(self, engine: Engine, request: Request, emit: Emit) -> Ticket:
+    def _take_out(self, going: list[Resident]) -> None:
         with self._state:
-            self._running += 1
-            self._stop_timer()
+            for one in going:
+                one.stop_timer()
+            self._residents = [one for one in self._residents if one not in going]
+
+    def _free(self, gone: list[Resident]) -> None:
+        """Free what was taken out; without the lock, which those need who are told that their requests have ended."""
+        for one in gone:
+            log.info("unloading %s", one.config.model)
+            one.engine.close()
+        if gone:
+            machine.give_back()
+
+    def _submit(self, resident: Resident, job: Job, emit: Emit) -> Ticket:
+        """Submit to the engine, which gets what is left of the request's time."""
 
         def emit_and_count(event: Event) -> None:
             if isinstance(event, Done | Failed):
-                self._ended()
+                self._ended(resident)
             emit(event)
 
         try:
-            engine.submit(request, emit_and_count)
+            job.deadline.check()
+            request = replace(job.request, waited=job.deadline.waited)
+            resident.engine.submit(request, emit_and_count)
         except BaseException:
-            self._ended()
+            self._ended(resident)
             raise
-        return Ticket(request.id, engine)
+        return Ticket(request.id, resident.engine)
 
-    def _ended(self) -> None:
+    def _ended(self, resident: Resident) -> None:
         with self._state:
-            self._running -= 1
-            if not self._running:
-                self._start_timer()
-                self._state.notify_all()
+            resident.end()
+            if resident.running:
+                return
+            if resident in self._residents and not self._closed:
+                resident.start_timer(self._unload_idle)
+            self._state.notify_all()
 
-    def _start_timer(self) -> None:
-        if self._closed or self._settings.keep_alive < 0:
-            return
-        self._stop_timer()
-        self._idle_timer = threading.Timer(self._settings.keep_alive, self._unload_idle)
-        self._idle_timer.daemon = True
-        self._idle_timer.start()
-
-    def _stop_timer(self) -> None:
-        if self._idle_timer:
-            self._idle_timer.cancel()
-            self._idle_timer = None
-
-    def _unload_idle(self) -> None:
+    def _unload_idle(self, resident: Resident) -> None:
         timer = threading.current_thread()
         with self._turn:
             with self._state:
-                if self._idle_timer is not timer or self._running:
+                if resident.timer is not timer or resident.running:
                     return  # somebody came in the meantime
-            log.info("unloading the model, unused for %g seconds", self._settings.keep_alive)
-            self._drop_engine()
+                self._take_out([resident])
+            self._free([resident])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.documents import Result
     from runtime.engine import Emit, Engine, EngineConfig
+    from runtime.resident import Loaded
     from runtime.store import Progress
     from runtime.toolrounds import Messages, Tools
     from runtime.values import Event
@@ -35,7 +36,7 @@ log.addHandler(logging.NullHandler())  # else Python itself prints a library's w
 
 
 class Runtime:
-    """Runs the catalogue's models, one at a time, each loaded on first use.
+    """Runs the catalogue's models, each loaded on first use, and as many at a time as there is memory for.
 
     Safe from any number of threads. Use it in a `with` block, or call `close()`.
 
@@ -82,8 +83,9 @@ class Runtime:
 
         model: an id or alias of the catalogue, with `:QUANT` if it shall be that one, or one of the `files`.
         inputs: `prompt` or `messages`, and the options of the model's published schema; ours are `stop`, `min_p`,
-        `logit_bias`, `logprobs`, `top_logprobs`, `date`, `timeout` (seconds), `approximate`, `grammar` (GBNF), and in
-        `response_format` a Pydantic model, a dataclass or another type: then `parsed` of the answer is one.
+        `logit_bias`, `logprobs`, `top_logprobs`, `date`, `timeout` (seconds), `keep_alive` (as the setting, for this
+        model from now on), `approximate`, `grammar` (GBNF), and in `response_format` a Pydantic model, a dataclass or
+        another type: then `parsed` of the answer is one.
 
         Gives `{"response": text, "tool_calls": [], "usage": {}, "finish_reason": "stop", ...}`, or a `Stream` of it.
         """
@@ -156,9 +158,18 @@ class Runtime:
         self._arrivals.obtain(choice)
         self._residence.load(choice, self._deadline(None))
 
-    def unload(self) -> None:
-        """Give the model's memory back, once the requests that run are done. The next run loads it again."""
-        self._residence.unload()
+    def unload(self, model: Model | None = None) -> None:
+        """Give the memory of a model back, or of all, once the requests that run in it are done. The next run loads it
+        again. A name without a quant means all quants of the model; one that is not loaded is fine."""
+        self._residence.unload(None if model is None else self.catalog.find(os.fspath(model)))
+
+    def loaded(self) -> tuple[Loaded, ...]:
+        """What is in memory, as `runtime.resident.Loaded`. Asking prolongs nothing."""
+        return self._residence.loaded()
+
+    def _is_ready(self, job: Job) -> bool:
+        """Whether `start` would not wait for a load."""
+        return self._residence.is_ready(job.choice)
 
     def close(self) -> None:
         """Free everything. Requests that run end with `EngineClosed`, as does every later one."""

@@ -65,7 +65,8 @@ class Settings:
     keep_alive: float = _setting(
         KEEP_ALIVE,
         300.0,
-        "how long an idle model stays loaded: seconds, or 5m, which is Ollama's default; negative: for ever",
+        "how long an idle model stays loaded where no request says it: seconds, or 5m, which is Ollama's default; 0: "
+        "not at all; negative: for ever",
     )
     timeout: float = _setting(
         TIMEOUT, 600.0, "seconds a request may take in all, waiting included; 600 is when OpenAI's client gives up"
@@ -83,7 +84,7 @@ class Settings:
     memory: int | None = _setting(
         MEMORY,
         None,
-        "what a model may take, such as 4GiB; default: the memory available, limits of the container included",
+        "what all models together may take, such as 4GiB; default: the memory available, limits of containers included",
     )
     gpu_layers: int = _setting(
         whole(-1, 1000), 0, "layers of the model to put on a GPU, -1 for all; 0, for machines that have none"

@@ -140,7 +140,8 @@ class Inputs:
     """What a caller of `run` asks for: `messages`, or a `prompt` without a conversation.
 
     raw: give the text to the model as it is, without the chat format. date: what the prompt calls today; None leaves
-    it to the settings. timeout: seconds; None leaves it to the settings. reject_if_busy: rather be refused than wait.
+    it to the settings. timeout: seconds; None leaves it to the settings. keep_alive: seconds that the model stays while
+    idle from now on, negative for ever; None leaves that as it is. reject_if_busy: rather be refused than wait.
     document: the answer shall be one. grammar: GBNF that the answer is held to.
     ignored: the names of options that were given and that nobody knows. deprecated: of those that better ones replace.
 
@@ -160,6 +161,7 @@ class Inputs:
     lora: str | None = None
     date: str | None = None
     timeout: float | None = None
+    keep_alive: float | None = None
     reject_if_busy: bool = False
     document: Document | None = None
     grammar: str | None = None

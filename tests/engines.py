@@ -14,6 +14,8 @@ from tests.models import key_token
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runtime import Runtime
+
 GREEDY = Sampling(temperature=0.0)
 PATIENCE = 60  # seconds until a test that waits for an event gives up
 
@@ -86,6 +88,11 @@ def submit(running: LocalEngine, request: Request) -> Caller:
     caller = Caller()
     running.submit(request, caller.emit)
     return caller
+
+
+def engine_in(ai: Runtime) -> Any:
+    """The engine of the one model that is in memory; None if none is."""
+    return next((one.engine for one in ai._residence._residents), None)
 
 
 def cells_in_use(running: LocalEngine) -> int:

@@ -7,11 +7,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runtime import loading, settings
+from runtime.catalog import Catalog
 from runtime.errors import EngineClosed
+from runtime.fit import MARGIN, Room
 from runtime.values import Done, Failed, Text, Timings, ToolCall, ToolCallDelta, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from runtime.engine import Emit, EngineConfig
     from runtime.values import Event, FinishReason, Request
@@ -83,3 +87,14 @@ class FakeEngines:
         self.made.append(engine)
         self.alive.append(sum(not one.closed.is_set() for one in self.made))
         return engine
+
+
+def room_for(count: int, path: Path | str) -> int:
+    """What to set `memory` to, so that so many models like this one fit, and not one more."""
+    return MARGIN + count * planned(path).memory
+
+
+def planned(path: Path | str) -> EngineConfig:
+    """How a model is loaded where there is room."""
+    choice = Catalog(()).with_files([path]).find(str(path))
+    return loading.configure(choice, settings.load(env={}), Room(1 << 40))

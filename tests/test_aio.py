@@ -14,7 +14,7 @@ import pytest
 from runtime import AsyncRuntime
 from runtime.errors import EngineClosed, EngineError, InvalidRequest, QueueFull, TimedOut, UnknownModel
 from runtime.values import Failed, Text
-from tests.fake_engine import FakeEngine, FakeEngines, answer
+from tests.fake_engine import FakeEngine, FakeEngines, answer, room_for
 from tests.gate import comes_true
 from tests.models import expected, key_token
 
@@ -251,7 +251,7 @@ def test_a_run_that_is_taken_back_does_not_put_its_model_in_the_place_of_another
     engines = one_engine([Text("a")])
 
     async def main() -> None:
-        async with AsyncRuntime(files=[model, other], make_engine=engines) as ai:
+        async with AsyncRuntime(files=[model, other], make_engine=engines, memory=room_for(1, model)) as ai:
             running = await ai.run(model, BODY, stream=True)
             swapping = asyncio.create_task(ai.run(other, BODY))
             await asyncio.sleep(0)  # it has begun to wait when the next run has its turn

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests.engines import engine_in
 from tests.gate import PATIENCE, Client, GatedEngine, accounts_agree, comes_true, is_empty
 from tests.models import expected
 from tests.servers import serving
@@ -38,7 +39,7 @@ class Scene:
 
     def __init__(self, running: Running, model: str) -> None:
         self.running, self.model = running, model
-        engine: Any = running.ai._runtime._residence.engine
+        engine: Any = engine_in(running.ai._runtime)
         self.engine: GatedEngine = engine
         self.engine.hold()
         self.others = [self.client().ask(model, key, LONG, stream=True) for key in OTHERS]
@@ -193,7 +194,7 @@ def test_who_has_half_closed_gets_the_end_of_the_connection_and_nothing_that_loo
 
 def test_an_engine_that_runs_on_frees_what_a_client_held_one_step_later(running: Running) -> None:
     """Not held between steps: so it may notice in the middle of one."""
-    model, engine = model_of(running), running.ai._runtime._residence.engine
+    model, engine = model_of(running), engine_in(running.ai._runtime)
     assert isinstance(engine, GatedEngine)
     for number in range(12):
         with Client(running.port).ask(model, VICTIM, 4000, stream=True) as client:
@@ -257,8 +258,8 @@ def test_who_leaves_while_the_model_loads_never_gets_a_slot_and_who_stays_is_ans
             client.leave(way)
             assert comes_true(lambda: len(at_work) == 1)
             load.go.set()
-            assert comes_true(lambda: running.ai._runtime._residence.engine is not None)
-            engine: Any = running.ai._runtime._residence.engine
+            assert comes_true(lambda: engine_in(running.ai._runtime) is not None)
+            engine: Any = engine_in(running.ai._runtime)
             engine.release()
             assert staying.answer() == expected(NEXT, 40)
             assert (len(engine.ended), engine.cancelled) == (1, {})
@@ -266,7 +267,7 @@ def test_who_leaves_while_the_model_loads_never_gets_a_slot_and_who_stays_is_ans
 
 @pytest.mark.parametrize("way", WAYS)
 def test_who_leaves_while_sending_the_body_asks_for_nothing(way: str, running: Running) -> None:
-    engine: Any = running.ai._runtime._residence.engine
+    engine: Any = engine_in(running.ai._runtime)
     at_work, ended = running.server.server_state.tasks, len(engine.ended)
     with Client(running.port).ask(model_of(running), VICTIM, 200, sent=0.5) as client:
         assert comes_true(lambda: len(at_work) == 1)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime import Runtime
-from runtime.errors import EngineClosed, ModelMissing, UnknownModel
+from runtime.errors import EngineClosed, InvalidRequest, ModelMissing, UnknownModel
 from runtime.values import Text
-from tests.fake_engine import FakeEngine, FakeEngines, answer
+from tests.fake_engine import FakeEngine, FakeEngines, answer, room_for
 from tests.rawgguf import model_bytes
 
 if TYPE_CHECKING:
@@ -75,6 +75,40 @@ def test_a_model_stays_for_long_or_for_ever(
     assert not engines.made[0].closed.wait(NOT_LONG)
 
 
+def test_a_request_may_say_how_long_the_model_stays_after_it(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    open_runtime(engines, keep_alive=-1).run(model, prompt="Hi", keep_alive=0)
+    assert engines.made[0].closed.wait(PATIENCE)
+
+
+def test_the_last_request_that_says_it_counts(open_runtime: Callable[..., Runtime], model: str) -> None:
+    engines = FakeEngines()
+    ai = open_runtime(engines, keep_alive=0.2)
+    for word in ({"keep_alive": "1h"}, {"keep_alive": -1}, {}):
+        ai.run(model, {"prompt": "Hi", **word})
+    assert not engines.made[0].closed.wait(2 * NOT_LONG)
+    ai.run(model, prompt="Hi", keep_alive="1ms")
+    assert engines.made[0].closed.wait(PATIENCE)
+
+
+def test_a_model_that_is_loaded_anew_stays_as_the_setting_says(
+    open_runtime: Callable[..., Runtime], model: str
+) -> None:
+    ai = open_runtime(FakeEngines(), keep_alive=60)
+    ai.run(model, prompt="Hi", keep_alive=-1)
+    ai.unload()
+    ai.load(model)
+    assert [one.keep_alive for one in ai.loaded()] == [60]
+
+
+@pytest.mark.parametrize("word", ["soon", True, [5], "31d", 2592001, {}])
+def test_what_is_no_duration_is_refused(open_runtime: Callable[..., Runtime], model: str, word: object) -> None:
+    engines = FakeEngines()
+    with pytest.raises(InvalidRequest, match=r"keep_alive: must be seconds or a duration such as \"5m\".*; found "):
+        open_runtime(engines).run(model, prompt="Hi", keep_alive=word)
+    assert engines.made == []
+
+
 def test_a_time_that_passed_while_another_model_was_loaded_does_not_unload_that_one(
     tmp_path: Path, model: str, pool: ThreadPoolExecutor
 ) -> None:
@@ -88,7 +122,7 @@ def test_a_time_that_passed_while_another_model_was_loaded_does_not_unload_that_
             assert go.wait(PATIENCE)
         return engines(config, progress)
 
-    with Runtime(files=[model, other], make_engine=make, keep_alive=0) as ai:
+    with Runtime(files=[model, other], make_engine=make, keep_alive=0, memory=room_for(1, model)) as ai:
         first = ai.run(model, prompt="Hi", stream=True)
         second = pool.submit(lambda: ai.run(other, prompt="Hi", stream=True))
         assert not engines.made[0].closed.wait(NOT_LONG)  # the second waits for the first, and
@@ -137,7 +171,7 @@ def test_loading_puts_one_model_in_the_place_of_another(
     other = tmp_path / "two.gguf"
     other.write_bytes(model_bytes())
     engines = FakeEngines()
-    with Runtime(files=[model, other], make_engine=engines) as ai:
+    with Runtime(files=[model, other], make_engine=engines, memory=room_for(1, model)) as ai:
         ai.load(model)
         ai.load(other)
     assert engines.alive == [1, 1]
@@ -313,7 +347,7 @@ def test_closing_ends_who_waits_for_another_model(tmp_path: Path, model: str, po
     other = tmp_path / "two.gguf"
     other.write_bytes(model_bytes())
     engines = FakeEngines([[Text("a")]])
-    ai = Runtime(files=[model, other], make_engine=engines)
+    ai = Runtime(files=[model, other], make_engine=engines, memory=room_for(1, model))
     stream = ai.run(model, prompt="Hi", stream=True)
     waiting = pool.submit(lambda: ai.run(other, prompt="Hi"))
     assert not engines.made[0].closed.wait(NOT_LONG)

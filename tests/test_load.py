@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import Runtime, machine
-from tests.engines import cells_in_use
+from tests.engines import cells_in_use, engine_in
 from tests.models import canary_model, expected, key_token
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_every_answer_under_load_is_exact_and_nothing_is_left_behind(ai: Runtime
     memory = machine.resident_bytes()
     load.outcomes.clear()
     run_all(load, range(REQUESTS))
-    engine: Any = ai._residence.engine
+    engine: Any = engine_in(ai)
     assert settled(lambda: not engine._inbox._open and cells_in_use(engine) == 0)
     assert engine._scheduler._free_cells == engine._scheduler.cells
     assert sorted(engine._scheduler._free_slots) == list(range(8))

@@ -24,8 +24,9 @@ def choice(model: str) -> Choice:
     return Catalog(()).with_files([model]).find(model)
 
 
-def configure(choice: Choice, loaded: EngineConfig | None = None, **options: object) -> EngineConfig:
-    return loading.configure(choice, settings.load(options, env={}), loaded)
+def configure(choice: Choice, *loaded: EngineConfig, **options: object) -> EngineConfig:
+    chosen = settings.load(options, env={})
+    return loading.configure(choice, chosen, loading.room(chosen, sum(one.memory for one in loaded)), loaded=loaded)
 
 
 def test_without_a_context_the_plan_has_one(choice: Choice) -> None:
@@ -54,7 +55,7 @@ def test_layers_on_a_gpu_are_in_another_memory(choice: Choice, monkeypatch: pyte
     assert configure(choice, gpu_layers=-1).context == 64
 
 
-def test_the_memory_of_what_is_replaced_is_free(choice: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_what_is_loaded_counts(choice: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory", lambda: machine.Memory(GIB, 1 << 20))
     assert configure(choice, EngineConfig(Path("other.gguf"), memory=GIB)).context == 64
 
@@ -94,10 +95,10 @@ def test_what_is_not_here_is_forecast_from_the_catalogue() -> None:
         loading.forecast(known.find("3b"), settings.load(env={}), Room(3 * GIB // 2), catalog=known.models)
 
 
-@pytest.mark.parametrize(("name", "gib", "quant"), [("1b", 8, "Q4_K_M"), ("1b:Q8_0", 8, "Q8_0"), ("8b", 5, "Q3_K_L")])
-def test_what_is_fetched_is_what_is_named_or_else_the_best_that_fits(name: str, gib: int, quant: str) -> None:
+@pytest.mark.parametrize(("name", "gib", "quant"), [("1b", 8, "Q4_K_M"), ("1b:Q8_0", 8, "Q8_0"), ("8b", 4.6, "IQ4_XS")])
+def test_what_is_fetched_is_what_is_named_or_else_the_best_that_fits(name: str, gib: float, quant: str) -> None:
     known = load_catalog()
-    given = settings.load({"memory": f"{gib}GiB"}, env={})
+    given = settings.load({"memory": f"{int(gib * 1024)}MiB"}, env={})
     found = loading.to_fetch(known.find(name), given, catalog=known.models)
     assert found is not None
     assert found.name == quant

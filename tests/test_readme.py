@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "http://localhost:8788"
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = [(ROOT / "docs" / name).read_text("utf-8") for name in ("models.md", "json-documents.md")]
+PAGES = [(ROOT / "docs" / name).read_text("utf-8") for name in ("models.md", "json-documents.md", "fit.md")]
 
 
 def snippets(language: str, text: str = README) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which model `Runtime` has in memory, from when to when, with scripted engines in the place of real ones."""
+"""Which model `Runtime` loads and when, with scripted engines in the place of real ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from runtime.errors import EngineClosed, ModelBroken, ModelMissing, ModelUnsupported, TimedOut
 from runtime.values import Text
-from tests.fake_engine import FakeEngine, FakeEngines
+from tests.fake_engine import FakeEngine, FakeEngines, room_for
 from tests.rawgguf import STRING, model_bytes
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ def open_runtime(runtimes: Callable[..., Runtime], models: Path) -> Callable[...
 
 
 @pytest.fixture
+def open_narrow(open_runtime: Callable[..., Runtime], models: Path) -> Callable[..., Runtime]:
+    """With memory for one model at a time."""
+    return functools.partial(open_runtime, memory=room_for(1, models.with_name("one.gguf")))
+
+
+@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(20) as pool:
         yield pool
@@ -110,9 +116,9 @@ def test_the_settings_reach_the_engine(open_runtime: Callable[..., Runtime]) -> 
     assert (config.context, config.slots, config.queue, config.threads, config.gpu_layers) == (512, 2, 3, 5, 1)
 
 
-def test_another_model_takes_the_place_of_the_first(open_runtime: Callable[..., Runtime]) -> None:
+def test_another_model_takes_the_place_of_the_first(open_narrow: Callable[..., Runtime]) -> None:
     engines = FakeEngines()
-    ai = open_runtime(engines)
+    ai = open_narrow(engines)
     for name in ("one", "two", "one"):
         ai.run(name, prompt="Hi")
     assert names(engines) == ["one.gguf", "two.gguf", "one.gguf"]
@@ -120,10 +126,10 @@ def test_another_model_takes_the_place_of_the_first(open_runtime: Callable[..., 
 
 
 def test_another_model_waits_for_the_requests_of_the_first(
-    open_runtime: Callable[..., Runtime], pool: ThreadPoolExecutor
+    open_narrow: Callable[..., Runtime], pool: ThreadPoolExecutor
 ) -> None:
     engines = FakeEngines([[Text("a")]])
-    ai = open_runtime(engines)
+    ai = open_narrow(engines)
     first = ai.run("one", prompt="Hi", stream=True)
     second = pool.submit(lambda: ai.run("two", prompt="Hi"))
     assert not engines.made[0].closed.wait(NOT_LONG)
@@ -133,9 +139,9 @@ def test_another_model_waits_for_the_requests_of_the_first(
     assert engines.alive == [1, 1]
 
 
-def test_waiting_for_another_model_counts_as_the_requests_time(open_runtime: Callable[..., Runtime]) -> None:
+def test_waiting_for_another_model_counts_as_the_requests_time(open_narrow: Callable[..., Runtime]) -> None:
     engines = FakeEngines([[Text("a")]])
-    ai = open_runtime(engines)
+    ai = open_narrow(engines)
     first = ai.run("one", prompt="Hi", stream=True)
     with pytest.raises(TimedOut, match=r"The request's 0\.05 seconds passed before its model was loaded"):
         ai.run("two", prompt="Hi", timeout=0.05)
@@ -184,7 +190,7 @@ def test_each_quant_is_a_model_of_its_own(open_runtime: Callable[..., Runtime]) 
     ai = open_runtime(engines)
     for name in ("hub:Q4_K_M", "hub:Q8_0"):
         ai.run(name, prompt="Hi")
-    assert (names(engines), engines.alive) == (["m-Q4_K_M.gguf", "m-Q8_0.gguf"], [1, 1])
+    assert (names(engines), engines.alive) == (["m-Q4_K_M.gguf", "m-Q8_0.gguf"], [1, 2])
 
 
 def test_two_names_of_one_file_load_it_once(open_runtime: Callable[..., Runtime]) -> None:

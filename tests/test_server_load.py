@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engines import engine_in
 from tests.gate import PATIENCE, Client, GatedEngine, comes_true, is_empty
 from tests.models import KEYS, expected
 from tests.servers import serving
@@ -102,7 +103,7 @@ def tell(report: str) -> None:
 
 
 def engine_of(running: Running) -> Any:
-    return running.ai._runtime._residence.engine
+    return engine_in(running.ai._runtime)
 
 
 def model_of(running: Running) -> str:

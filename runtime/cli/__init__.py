@@ -14,6 +14,7 @@ from runtime.cli.ask import EXAMPLES, chat, run
 from runtime.cli.doctor import doctor
 from runtime.cli.files import path, pull, rm, verify
 from runtime.cli.models import info, list_models
+from runtime.cli.ps import ps
 from runtime.cli.scene import Scene, complain
 from runtime.cli.schema import schema
 from runtime.cli.serve import serve
@@ -49,5 +50,5 @@ def main(ctx: click.Context, verbose: int) -> None:
         scene.options["log"] = "info" if verbose == 1 else "debug"
 
 
-for command in (run, chat, serve, pull, list_models, info, path, verify, rm, schema, doctor):
+for command in (run, chat, serve, ps, pull, list_models, info, path, verify, rm, schema, doctor):
     main.add_command(command)

@@ -25,7 +25,8 @@ class EngineConfig:
 
     context: KV cells (tokens) shared by all requests. slots: sequences decoded at once. queue: requests that may wait
     beyond those. threads: of llama.cpp; prompt_threads: for several tokens at once, 0 is as many. kv_type: "f16" or
-    "q8_0". gpu_layers: as llama.cpp's n_gpu_layers, 0 keeps to the CPU. memory: bytes that it was planned to take.
+    "q8_0". gpu_layers: as llama.cpp's n_gpu_layers, 0 keeps to the CPU. memory: bytes that it was planned to take,
+    of which `at_once` are resident as soon as it is loaded.
     """
 
     model: Path
@@ -38,6 +39,7 @@ class EngineConfig:
     gpu_layers: int = 0
     adapters: tuple[Adapter, ...] = ()
     memory: int = 0
+    at_once: int = 0
 
 
 class Engine(Protocol):

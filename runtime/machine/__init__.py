@@ -12,7 +12,18 @@ from runtime.machine.facts import Core, Memory
 if TYPE_CHECKING:
     from collections.abc import Set
 
-__all__ = ["Core", "Memory", "allowed", "copies_output", "cores", "memory", "quota", "resident_bytes", "threads"]
+__all__ = [
+    "Core",
+    "Memory",
+    "allowed",
+    "copies_output",
+    "cores",
+    "give_back",
+    "memory",
+    "quota",
+    "resident_bytes",
+    "threads",
+]
 
 _NAMES = {"win32": "windows", "darwin": "macos"}  # the others are taken for Linux, and miss files without harm
 
@@ -49,6 +60,11 @@ def memory() -> Memory:
 def copies_output() -> bool:
     """Whether this CPU is one for which llama.cpp rearranges the types that embeddings have (`runtime.fit.Room`)."""
     return _system().copies_output()  # type: ignore[no-any-return]
+
+
+def give_back() -> None:
+    """Let the system have the memory that this process has freed, where its allocator would keep it."""
+    _system().give_back()
 
 
 def resident_bytes() -> int:

@@ -5,6 +5,8 @@ root: of the file system that has these, so that a test can put up another.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -83,6 +85,12 @@ def memory(root: Path = ROOT) -> Memory:
 def copies_output(root: Path = ROOT) -> bool:
     """Whether this is an ARM CPU with dot products (a Raspberry Pi 5, not a 4)."""
     return "asimddp" in _read(root / "proc/cpuinfo").split()
+
+
+def give_back() -> None:
+    """glibc keeps what is freed in small blocks, the vocabulary's above all, until it is told to give it up."""
+    with contextlib.suppress(OSError, AttributeError):  # musl and others have no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

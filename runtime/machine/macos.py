@@ -49,6 +49,10 @@ def memory(ask: Callable[[], Any] = psutil.virtual_memory) -> Memory:
     return Memory(total=found.total, available=found.available)
 
 
+def give_back() -> None:
+    """Nothing: macOS has no such call that a program would need."""
+
+
 def copies_output(machine: str | None = None) -> bool:
     """All of Apple silicon has dot products."""
     return (machine or platform.machine()) == "arm64"

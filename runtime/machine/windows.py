@@ -69,6 +69,10 @@ def memory(ask: Callable[[], Any] = psutil.virtual_memory) -> Memory:
     return Memory(total=found.total, available=found.available)
 
 
+def give_back() -> None:
+    """Nothing: Windows has no such call that a program would need."""
+
+
 def copies_output() -> bool:
     if sys.platform != "win32" or platform.machine() != "ARM64":
         return False

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -40,7 +41,9 @@ log = logging.getLogger("llamalet.server")
 
 RUN = "/ai/run/{model:path}"
 NO_ROUTE = "No route for that URI"
-HINT = "llamalet answers POST /ai/run/{model}, with or without /client/v4/accounts/{id}, GET /healthz and GET /readyz"
+HINT = (
+    "llamalet answers POST /ai/run/{model}, with or without /client/v4/accounts/{id}, GET /healthz, /readyz and /loaded"
+)
 
 
 def application(
@@ -65,6 +68,7 @@ def application(
             Route(RUN, run, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/loaded", loaded_models),
         ],
         middleware=middleware,
         exception_handlers={
@@ -111,6 +115,12 @@ async def readyz(request: Request) -> Response:
     if loading is None or (loading.done() and loading.result()):
         return reply(request.scope, {"status": "ready"})
     return reply(request.scope, {"status": "failed" if loading.done() else "loading"}, 503, retry_after="1")
+
+
+async def loaded_models(request: Request) -> Response:
+    """What is in memory, for `llamalet ps`. Asking prolongs nothing."""
+    ai: AsyncRuntime = request.app.state.ai
+    return reply(request.scope, {"loaded": [asdict(one) for one in ai.loaded()]})
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runtime.errors import InvalidRequest
 from runtime.messages import kind, normalise
-from runtime.units import LONGEST
+from runtime.units import KEEP_ALIVE, LONGEST
 from runtime.wire import published, tools
 from runtime.wire.body import MAX_TOKENS, cut
 
@@ -49,6 +49,7 @@ EXTENSIONS: dict[str, Any] = {
     "grammar": {"type": "string", "minLength": 1},
     "date": {"type": "string", "minLength": 1, "maxLength": 64},
     "timeout": {**_NUMBER, "exclusiveMinimum": 0, "maximum": int(LONGEST)},
+    "keep_alive": {},  # Ollama's: a number of seconds or a duration (`_idle_seconds`)
     "max_tokens": {"minimum": 1, "maximum": MAX_TOKENS},  # published without bounds; less than one is no answer
     **tools.OPTIONS,
     # Outside the schemas, yet the service's own.
@@ -65,6 +66,8 @@ def read(body: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str]]:
     given = {key: value for key, value in body.items() if value is not None}
     title, name = _meant(given), published.name_for(model)
     given = _normalised(given)
+    if "keep_alive" in given:
+        given["keep_alive"] = _idle_seconds(given["keep_alive"])
     messages = normalise(given["messages"]) if title == "Messages" else ()
     if messages:
         given["messages"] = [{"role": message.role, "content": message.content} for message in messages]
@@ -100,6 +103,14 @@ def _normalised(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(asked, dict) and asked.get("type") == "text":  # OpenAI's word for no format
         del given["response_format"]
     return given
+
+
+def _idle_seconds(value: Any) -> float:
+    """How long the model stays when nobody asks it anything, as the setting is read; negative for ever."""
+    if not KEEP_ALIVE.test(value):
+        found = cut(json.dumps(value, ensure_ascii=False, default=kind))
+        raise InvalidRequest(f"keep_alive: must be {KEEP_ALIVE.accepts}; found {found}.")
+    return KEEP_ALIVE.convert(value)
 
 
 def _asked(given: dict[str, Any]) -> dict[str, Any]:

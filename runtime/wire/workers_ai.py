@@ -64,6 +64,7 @@ def parse(body: Mapping[str, Any], model: str = "", *, parity: bool = False) -> 
         lora=given.get("lora"),
         date=given.get("date"),
         timeout=given.get("timeout"),
+        keep_alive=given.get("keep_alive"),
         document=document,
         grammar=given.get("grammar"),
         reject_if_busy=given.get("options", {}).get("rejectIfBusy", False),
