@@ -210,7 +210,8 @@ class Residence:
     def _free(self, gone: list[Resident]) -> None:
         """Free what was taken out; without the lock, which those need who are told that their requests have ended."""
         for one in gone:
-            log.info("unloading %s", one.config.model)
+            if not self._closed:
+                log.info("unloading %s", one.config.model)
             one.engine.close()
         if gone:
             machine.give_back()
