@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import random
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,7 +168,7 @@ def test_a_model_that_is_always_asked_does_not_keep_another_out(
     other = pool.submit(ask, ai, "b")
     assert comes_true(lambda: not ai._residence.is_ready(ai.catalog.find("a")))
     again = pool.submit(ask, ai, "a")  # comes after the one that wants its place
-    assert not again.done()
+    assert not wait([again], NOT_LONG).done
     stream.close()
     for one in (other, again):
         one.result(PATIENCE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -107,6 +107,40 @@ def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
     logits[3] = worst
     with pytest.raises(EngineError, match="not finite"):
         drawn(Sampling(), logits=logits)
+
+
+class Allowing:
+    """A constraint that allows these tokens, wherever it is."""
+
+    def __init__(self, *tokens: int, n_possible: int = 100_000) -> None:
+        self.n_possible = n_possible
+        self._tokens = np.array(tokens)
+
+    def allows(self, token: int) -> bool:
+        return token in self._tokens
+
+    def allowed(self, tokens: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.isin(tokens, self._tokens)
+
+    def possible(self) -> NDArray[Any]:
+        return np.arange(len(LOGITS))
+
+
+@pytest.mark.parametrize("n_possible", [3, 100_000])
+def test_a_constraint_leaves_what_it_allows_as_likely_as_before(n_possible: int) -> None:
+    constraint: Any = Allowing(1, 3, n_possible=n_possible)
+    sampler = Sampler(Sampling(temperature=1.0, top_p=1.0), seed=1, prompt=(), n_vocab=len(LOGITS))
+    drawn = Counter(sampler.sample(LOGITS, CANDIDATES, constraint) for _ in range(20_000))
+    sampler.free()
+    assert [drawn[token] / 20_000 for token in range(5)] == pytest.approx([0, 0.75, 0, 0.25, 0], abs=0.015)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_where_all_that_is_likely_is_refused_the_unlikely_is_found(temperature: float) -> None:
+    constraint: Any = Allowing(4)
+    sampler = Sampler(Sampling(temperature=temperature, top_p=0.5), seed=1, prompt=(), n_vocab=len(LOGITS))
+    assert {sampler.sample(LOGITS, CANDIDATES, constraint) for _ in range(20)} == {4}
+    sampler.free()
 
 
 def test_a_filter_that_filters_nothing_is_left_out() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.values import Sampling
 
 GREEDY_BELOW = 1e-5  # clients send 1e-8 for 0 (langchain-cloudflare); dividing by much less overflows float32
+TRIES = 16  # draws; each takes at most a millisecond, where a look at the whole vocabulary takes 7 to 35
 FEW = 8192  # tokens; to sort and filter 128,256 takes 1 to 10 ms, to ask the grammar about so many less than 2
 RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "draw a seed yourself"
 
@@ -73,19 +74,41 @@ class Sampler:
     def sample(self, logits: NDArray[np.float32], candidates: Candidates, constraint: Constraint | None = None) -> int:
         """The next token after logits (n_vocab,). Raises `EngineError` when they are not finite.
 
-        The constraint is asked about the token that would come without it; only where it refuses that one, the
-        candidates are restricted to what it allows, then filtered, and drawn from again. Where few tokens are possible
-        at all, they are restricted at once, which then costs less.
+        The constraint is asked about the token that would come without it. Where it refuses that one, it is drawn again
+        among the others; so what comes is what would come without, given that it is allowed. Where few tokens are
+        possible at all, or too many were refused, the candidates are restricted to what is allowed, and then filtered.
         """
         if constraint is None or constraint.n_possible > FEW:
-            token = self._draw(None, self._shaped(None, logits, candidates), candidates)
-            if constraint is None or constraint.allows(token):
+            token = self._draw_allowed(self._shaped(None, logits, candidates), candidates, constraint)
+            if token is not None:
                 return token
+        assert constraint is not None  # noqa: S101 - else the first is taken
         possible = constraint.possible()
         shaped = self._shaped(possible, logits[possible], candidates)
-        return self._draw(
-            *likeliest_allowed(possible, shaped, constraint.allowed, self._sampling, greedy=self._greedy), candidates
-        )
+        found = likeliest_allowed(possible, shaped, constraint.allowed, self._sampling, greedy=self._greedy)
+        return self._draw(*self._filtered(*found), candidates)
+
+    def _draw_allowed(
+        self, logits: NDArray[np.float32], candidates: Candidates, constraint: Constraint | None
+    ) -> int | None:
+        """The first token that the constraint allows of those drawn without putting back; None after some tries."""
+        tokens, logits = self._filtered(None, logits)
+        for _ in range(TRIES):
+            token = self._draw(tokens, logits, candidates)
+            if constraint is None or constraint.allows(token):
+                return token
+            others = tokens != token
+            tokens, logits = tokens[others], logits[others]
+            if not len(tokens):
+                break
+        return None
+
+    def _filtered(
+        self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.float32]
+    ) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+        """Of the tokens (n,), None for the whole vocabulary, those that top_k and top_p keep, or the likeliest."""
+        places = np.array([logits.argmax()]) if self._greedy else kept(logits, self._sampling)
+        return (places if tokens is None else tokens[places]), logits[places]
 
     def _shaped(
         self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.float32], candidates: Candidates
@@ -102,14 +125,10 @@ class Sampler:
         self._chain.shape(candidates)
         return candidates.logits.copy()
 
-    def _draw(
-        self, tokens: NDArray[np.integer[Any]] | None, logits: NDArray[np.float32], candidates: Candidates
-    ) -> int:
-        if self._greedy:
-            place = int(logits.argmax())
-            return place if tokens is None else int(tokens[place])
-        places = kept(logits, self._sampling)
-        candidates.fill(places if tokens is None else tokens[places], logits[places])
+    def _draw(self, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32], candidates: Candidates) -> int:
+        if len(tokens) == 1:
+            return int(tokens[0])
+        candidates.fill(tokens, logits)
         return self._chain.select(candidates)
 
     def accept(self, token: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from runtime.engine.llama.binding import c, forget_error, last_error
 from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TAG = b"<|python_tag|>"
@@ -65,13 +66,22 @@ class Model:
             return []
         room = len(data) + 2
         tokens = (c.llama_token * room)()
-        with self._in_use:
-            if not self._model:
-                raise EngineClosed("The engine is closed.")
+        with self.in_use():
             count: int = c.llama_tokenize(self.vocab, data, len(data), tokens, room, False, special)
         if count < 0:
             raise EngineError(f"llama.cpp gave {-count} tokens for {len(data)} bytes of text.")
         return list(tokens[:count])
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Not freed meanwhile: for callers' threads, which read the vocabulary while the engine's may free the model.
+
+        Raises `EngineClosed` when it is freed already.
+        """
+        with self._in_use:
+            if not self._model:
+                raise EngineClosed("The engine is closed.")
+            yield
 
     def piece(self, token: int, *, tagged: bool = False) -> bytes:
         """The bytes of a token, which may be part of a character; control tokens have none.
