@@ -84,7 +84,7 @@ def measure(path: Path, context: int, slots: int, kv_type: str) -> dict[str, Any
 
 def _read(made: Any, position: int) -> float:
     made.batch.clear()
-    made.batch.add(0, list(range(1000, 1000 + fit.BATCH)), position, output=True)
+    made.batch.add(0, list(range(1000, 1000 + fit.BATCH)), position, outputs=1)
     started = time.perf_counter()
     made.decode()
     return time.perf_counter() - started

@@ -109,6 +109,12 @@ def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
         drawn(Sampling(), logits=logits)
 
 
+@pytest.mark.parametrize("top_p", [0.9, 1.0])
+def test_penalties_beyond_all_bounds_leave_a_choice(top_p: float) -> None:
+    tiny = Sampling(temperature=1.0, repetition_penalty=1e-300, top_p=top_p)
+    assert set(drawn(tiny, 20, prompt=range(5), logits=-LOGITS)) <= set(range(5))
+
+
 class Allowing:
     """A constraint that allows these tokens, wherever it is."""
 

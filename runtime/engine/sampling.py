@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GREEDY_BELOW = 1e-5  # clients send 1e-8 for 0 (langchain-cloudflare); dividing by much less overflows float32
 TRIES = 16  # draws; each takes at most a millisecond, where a look at the whole vocabulary takes 7 to 35
 FEW = 8192  # tokens; to sort and filter 128,256 takes 1 to 10 ms, to ask the grammar about so many less than 2
+BEYOND = 1e30  # a logit; far from float32's own bound, so that differences stay finite
 RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "draw a seed yourself"
 
 
@@ -123,7 +124,8 @@ class Sampler:
             return logits
         candidates.fill(tokens, logits)
         self._chain.shape(candidates)
-        return candidates.logits.copy()
+        # A penalty next to 0 divides beyond float32: what is beyond counts as the highest, or the lowest, there is.
+        return np.nan_to_num(candidates.logits, nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND)
 
     def _draw(self, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32], candidates: Candidates) -> int:
         if len(tokens) == 1:
