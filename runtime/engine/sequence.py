@@ -187,6 +187,7 @@ class Sequence:
         is_followed = constraint.follow(begun.arguments.encode("utf-8"))
         if is_followed and not constraint.follow(rest):
             instead = _tokens(said, model)
+            is_followed = bool(instead)
         left = self._n_left - max(0, len(instead) - 1)
         has_room = constraint.needed(left) <= left
         if not is_followed or not has_room:
@@ -259,7 +260,7 @@ class Sequence:
 
 
 def _tokens(text: bytes, model: Model) -> list[int]:
-    """None where it begins inside a character, which no text is."""
+    """None of them where it begins inside a character, which no text is."""
     try:
         return model.tokenize(text.decode("utf-8"), special=False)
     except UnicodeDecodeError:
