@@ -23,10 +23,13 @@ from tests.commands import Shell
 from tests.grammars import Check, Judge
 from tests.models import canary_model
 from tests.rawgguf import model_bytes
+from tests.stores import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.hub import LoopbackHub
 
 
 def _move_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,3 +122,10 @@ def _log_level() -> Iterator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A hub on loopback, which this process takes for the real one."""
+    with loopback(monkeypatch) as hub:
+        yield hub

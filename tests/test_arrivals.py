@@ -15,21 +15,14 @@ from runtime.errors import EngineClosed, ModelMissing
 from tests.fake_engine import FakeEngines
 from tests.hub import COMMIT, REPO, Fault, LoopbackHub
 from tests.servers import code_of, said_by, serving
-from tests.stores import FILE, loopback
+from tests.stores import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from runtime.store import Progress
 
 PATIENCE = 30  # seconds until a test that waits gives up
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    with loopback(monkeypatch) as hub:
-        yield hub
 
 
 @pytest.fixture

@@ -15,23 +15,16 @@ import pytest
 
 from runtime import catalog, store
 from tests.hub import COMMIT, REPO, Fault, LoopbackHub
-from tests.stores import FILE, environment, loopback
+from tests.stores import FILE, environment
 from tests.test_cli_process import COMMAND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.commands import Shell
 
 PATIENCE = 60  # seconds until a test that waits gives up
 TEXT = f"hf:{REPO}/{FILE}"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    with loopback(monkeypatch) as hub:
-        yield hub
 
 
 @pytest.fixture

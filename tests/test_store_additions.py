@@ -9,19 +9,12 @@ import pytest
 from runtime import catalog, store
 from runtime.errors import ConfigError, DownloadFailed, ModelBroken, ModelMissing
 from tests.hub import COMMIT, REPO, Fault, LoopbackHub
-from tests.stores import FILE, loopback
+from tests.stores import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 TEXT = f"hf:{REPO}/{FILE}"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    with loopback(monkeypatch) as hub:
-        yield hub
 
 
 @pytest.fixture
