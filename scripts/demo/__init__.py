@@ -1,0 +1,1 @@
+"""The demo model: what it is examined with, and what it learns from."""
