@@ -83,7 +83,7 @@ class ModelSpec:
             if quant.name.lower() == name.lower():
                 return quant
         have = ", ".join(quant.name for quant in self.quants)
-        raise UnknownModel(f"{self.id} has no quant {shown(name)}.", f"There are {have}.")
+        raise UnknownModel(f"{self.id} has no quant {shown(name)}.", f"There are {have}.", model=f"{self.id}:{name}")
 
     def adapter(self, name: str) -> Adapter:
         """The adapter of that name, in any case. Raises UnknownAdapter with the nearest."""
@@ -92,7 +92,7 @@ class ModelSpec:
                 return adapter
         names = [adapter.name for adapter in self.adapters]
         hint = suggestion(name, names) if names else "The user's models file names none for this model."
-        raise UnknownAdapter(f"{self.id} has no LoRA adapter {shown(name)}.", hint)
+        raise UnknownAdapter(f"{self.id} has no LoRA adapter {shown(name)}.", hint, model=self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Catalog:
         if spec := named.get(_short(base)):
             return Choice(spec, spec.quant(quant))
         nearest = suggestion(_short(name), named)
-        raise UnknownModel(f"There is no model {shown(name)}.", f"{nearest} {LIST_HINT}")
+        raise UnknownModel(f"There is no model {shown(name)}.", f"{nearest} {LIST_HINT}", model=name)
 
 
 def _name(what: str) -> tomlfile.Kind[str]:

@@ -45,7 +45,7 @@ crosses a process boundary unchanged.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 NOT_MET: Final = "JSON Model couldn't be met"
 
@@ -53,17 +53,19 @@ NOT_MET: Final = "JSON Model couldn't be met"
 class LlamaletError(Exception):
     """What every error of this package is.
 
-    `message` says what was wrong, with the numbers; `hint`, when given, says what to do or type next.
+    `message` says what was wrong, with the numbers; `hint`, when given, says what to do or type next. `facts` are names
+    and numbers of it, for who words it otherwise (`runtime.wire.wording`).
     """
 
     code: ClassVar[int] = 5000  # ours: the service publishes no code for a plain failure
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 70  # EX_SOFTWARE of sysexits.h, as are the others where they fit
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, **facts: Any) -> None:
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
+        self.facts = facts
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message

@@ -53,6 +53,8 @@ RANKS = [
         "runtime.server.replies",
         "runtime.server.guards",
         "runtime.server.streams",
+        "runtime.server.batches",
+        "runtime.server.native",
         "runtime.server.app",
         "runtime.server",
     ],

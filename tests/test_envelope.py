@@ -84,13 +84,24 @@ def test_a_failure_of_the_gateway_has_a_null_result_and_its_keys_in_the_services
         (errors.UnknownAdapter("x"), f"AiError: x ({ID})"),
         (errors.ContextTooLong("x"), f"AiError: x ({ID})"),
         (errors.NoBody("x"), f"AiError: x ({ID})"),
-        (errors.TooLarge("x"), f"AiError: x ({ID})"),
-        (errors.QueueFull("x"), f"AiError: x ({ID})"),
+        (errors.TooLarge("x"), f"AiError: Request is too large: x ({ID})"),
+        (errors.QueueFull("x"), f"AiError: Capacity temporarily exceeded, please try again. x ({ID})"),
         (errors.EngineError("x"), f"AiError: x ({ID})"),
     ],
 )
 def test_the_code_says_what_stands_before_the_message(error: LlamaletError, said: str) -> None:
     assert envelope.failure(error, ID)["errors"][0]["message"] == said
+
+
+def test_what_is_behind_a_failure_of_the_gateway_is_a_chain() -> None:
+    error = errors.BadHeader("Invalid request headers", chain=(6111, "Invalid format"))
+    assert envelope.failure(error, ID, parity=True)["errors"] == [
+        {
+            "code": 6003,
+            "message": "Invalid request headers",
+            "error_chain": [{"code": 6111, "message": "Invalid format"}],
+        }
+    ]
 
 
 @pytest.mark.parametrize(

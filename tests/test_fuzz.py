@@ -11,6 +11,7 @@ import json
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 import pytest
 from huggingface_hub import constants
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.wire import published, workers_ai
+from tests.gate import comes_true
 from tests.models import canary_model, expected, key_token
 from tests.servers import Hub, Running, serving
 
@@ -198,10 +200,14 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def post(server: Running, model: str, body: bytes) -> Reply:
+def post(server: Running, model: str, body: bytes, query: str = "") -> Reply:
+    return ask(server, "POST", f"/ai/run/@cf/meta/{model}{query}", body)
+
+
+def ask(server: Running, method: str, path: str, body: bytes | None = None) -> Reply:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
-        connection.request("POST", f"/ai/run/@cf/meta/{model}", body)
+        connection.request(method, path, body)
         response = connection.getresponse()
         return Reply(response.status, response.headers["content-type"], response.read())
     finally:
@@ -264,3 +270,86 @@ def test_what_the_schema_allows_is_answered(server: Running, model: str, data: s
     for refused in ("image", "lora", "functions", "tools", "response_format"):
         inputs.pop(refused, None)
     assert post(server, model, json.dumps(inputs).encode()).status == 200
+
+
+# -- batches, and what there is --------------------------------------------------------------------------------------
+
+QUEUED = "?queueRequest=true"
+
+
+@st.composite
+def batches(draw: DrawFn, model: str) -> tuple[bytes, int]:
+    """A body, and how many requests are in it; 0 where it is spoilt."""
+    requests = draw(st.lists(allowed(model).flatmap(lambda one: st.just(one) | spoilt(one)), min_size=1, max_size=3))
+    named = {"external_reference": draw(TEXTS | st.integers() | st.none())}
+    value: Any = {"requests": [{**one, **named} if isinstance(one, dict) else one for one in requests]}
+    is_spoilt = draw(st.sampled_from([False, False, True]))
+    if is_spoilt:
+        value = draw(spoilt(value))
+    text = json.dumps(value)
+    text = re.sub(r'"raw:(\d+)"', lambda found: RAW[int(found[1])] if is_spoilt else "1", text)
+    return text.encode("utf-8", "replace"), 0 if is_spoilt else len(requests)
+
+
+@fuzz(max(1, EXAMPLES // 6))
+@given(data=st.data())
+def test_whatever_comes_as_a_batch_is_answered_in_form_one_by_one(
+    server: Running, model: str, data: st.DataObject
+) -> None:
+    parity = server.ai.settings.parity
+    body, count = data.draw(batches(model))
+    reply = post(server, model, body, QUEUED)
+    assert reply.status < 500
+    result = json.loads(reply.body)["result"]
+    if reply.status != 200:
+        check_envelope(reply, parity)
+    if parity or reply.status != 200:
+        return
+    answers = read(server, model, result["request_id"])
+    assert [one["id"] for one in answers] == list(range(count or len(answers)))
+    for one in answers:
+        codes = [error["code"] for error in one.get("errors", ())]
+        assert one["success"] is not bool(codes)
+        assert 5000 not in codes  # which is a fault of ours
+
+
+def read(server: Running, model: str, name: str) -> list[Any]:
+    """The answers of a batch, waiting for them."""
+    found: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        body = json.dumps({"request_id": name}).encode()
+        found.update(json.loads(post(server, model, body, QUEUED).body)["result"])
+        return "responses" in found
+
+    assert comes_true(has_ended)
+    answers: list[Any] = found["responses"]
+    return answers
+
+
+PATHS = ("models/search", "models/schema", "tasks/search", "authors/search", "finetunes", "finetunes/public")
+OPTIONS = (
+    "search",
+    "task",
+    "author",
+    "source",
+    "hide_experimental",
+    "include_deprecated",
+    "page",
+    "per_page",
+    "format",
+)
+VALUES = st.one_of(TEXTS, NUMBERS.map(str), st.sampled_from(["true", "false", "1b", "Text Generation", "openrouter"]))
+
+
+@fuzz(max(1, EXAMPLES // 3))
+@given(
+    path=st.sampled_from(PATHS),
+    query=st.dictionaries(st.sampled_from([*OPTIONS, "model", "limit", "offset", "orderBy", "x"]), VALUES, max_size=4),
+)
+def test_whatever_is_asked_for_is_answered_in_form(server: Running, path: str, query: dict[str, str]) -> None:
+    reply = ask(server, "GET", f"/ai/{path}?{urlencode(query, errors='replace')}")
+    body = json.loads(reply.body)
+    assert (reply.status, body["success"]) in ((200, True), (400, False))
+    if reply.status == 200 and path != "models/schema":
+        assert body["result_info"]["count"] == len(body["result"])

@@ -244,9 +244,3 @@ def test_http_1_0_is_answered(server: Scripted) -> None:
     reply = server.will(answer("one")).raw(request(version="1.0"))
     assert reply.startswith(b"HTTP/1.1 200 ")
     assert b'"response":"one"' in reply
-
-
-def test_a_batch_is_refused_by_name(server: Scripted) -> None:
-    reply = server.ask(path="/ai/run/tiny?queueRequest=true")
-    assert code_of(reply) == (400, 5006)
-    assert "queueRequest is not supported yet" in said_by(reply)

@@ -109,6 +109,8 @@ class LocalEngine:
                 f"The prompt has {len(tokens)} tokens and max_tokens is {request.max_tokens}: together more than the "
                 f"context of {self.context} tokens.",
                 "Shorten the prompt, lower max_tokens, or load the model with a larger context.",
+                tokens=sequence.cells,
+                context=self.context,
             )
         self._inbox.put(sequence)
 

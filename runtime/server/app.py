@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runtime.errors import (
-    BadAccount,
     EngineClosed,
     EngineError,
     LlamaletError,
     NoRoute,
     UnknownModel,
-    Unsupported,
     WrongMethod,
 )
-from runtime.server.guards import Access, Guard, read_body
+from runtime.server import batches, native
+from runtime.server.guards import MAX_BODY, Access, Guard, check_account, check_inputs, read_body
 from runtime.server.replies import refusal, reply
 from runtime.server.streams import EventStream, until_gone
 from runtime.wire import envelope
@@ -42,7 +40,8 @@ log = logging.getLogger("llamalet.server")
 RUN = "/ai/run/{model:path}"
 NO_ROUTE = "No route for that URI"
 HINT = (
-    "llamalet answers POST /ai/run/{model}, with or without /client/v4/accounts/{id}, GET /healthz, /readyz and /loaded"
+    "llamalet answers POST /ai/run/{model}, GET /ai/models/search, /ai/models/schema, /ai/tasks/search, "
+    "/ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, GET /healthz, /readyz and /loaded"
 )
 
 
@@ -66,6 +65,7 @@ def application(
         routes=[
             Route(f"/client/v4/accounts/{{account_id}}{RUN}", run, methods=["POST"]),
             Route(RUN, run, methods=["POST"]),
+            *native.ROUTES,
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/loaded", loaded_models),
@@ -80,21 +80,26 @@ def application(
         lifespan=lambda app: _life(app, model, loaded),
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body in many clients
-    app.state.ai, app.state.loading = ai, None
+    app.state.ai, app.state.loading, app.state.batches = ai, None, batches.Batches(ai)
     return app
 
 
 async def run(request: Request) -> Any:
-    """Answer a body with a model, whole or as a stream."""
+    """Answer a body with a model, whole or as a stream, or take a batch of them in.
+
+    The service takes batches for other models only; so in parity there are none.
+    """
     ai: AsyncRuntime = request.app.state.ai
-    _check_account(request.path_params.get("account_id"), request.scope["path"])
-    if request.query_params.get("queueRequest", "false") != "false":
-        raise Unsupported("queueRequest is not supported yet.", "Leave it out: the answer comes at once.")
-    body = envelope.decode(await read_body(request))
-    if isinstance(body, dict) and body.get("grammar") is not None:
-        raise Unsupported("grammar is for callers in Python only.", "Ask for response_format with a JSON Schema.")
+    check_account(request)
+    model, kept = request.path_params["model"], request.app.state.batches
+    is_queued = not ai.settings.parity and request.query_params.get("queueRequest", "false") != "false"
     try:
-        job = await ai.prepare(request.path_params["model"], body)
+        sent = await read_body(request, batches.MAX_BODY if is_queued else MAX_BODY)
+        body = envelope.decode(sent)
+        if is_queued or (batches.is_poll(body) and not ai.settings.parity):
+            return reply(request.scope, kept.take(model, body, len(sent)))
+        check_inputs(body)
+        job = await ai.prepare(model, body)
     except UnknownModel as error:
         raise NoRoute(NO_ROUTE, str(error)) from None
     if job.inputs.stream:
@@ -130,6 +135,7 @@ async def _life(app: Starlette, model: str | None, loaded: Callable[[Exception |
     try:
         yield
     finally:
+        await app.state.batches.close()
         await app.state.ai.close()
 
 
@@ -145,15 +151,6 @@ async def _load(ai: AsyncRuntime, model: str, loaded: Callable[[Exception | None
         return False
     loaded(None)
     return True
-
-
-def _check_account(account: str | None, path: str) -> None:
-    """An account's id is 32 hexadecimal digits; all are the same to us."""
-    if account is not None and not re.fullmatch("[0-9a-f]{32}", account, re.IGNORECASE):
-        raise BadAccount(
-            f"Could not route to {path[:200]}, perhaps your object identifier is invalid?",
-            f"An account id has 32 hexadecimal digits; any will do, such as {'0' * 32}.",
-        )
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -12,9 +12,10 @@ import hmac
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import (
+    BadAccount,
     BadHeader,
     ConfigError,
     Forbidden,
@@ -22,6 +23,7 @@ from runtime.errors import (
     NoToken,
     TooLarge,
     TooSlow,
+    Unsupported,
     WrongToken,
 )
 from runtime.server.replies import refusal
@@ -92,27 +94,46 @@ def check(scope: Scope, access: Access) -> None:
         if given is None:
             raise NoToken("Missing X-Auth-Key, X-Auth-Email or Authorization headers")
         if not hmac.compare_digest(given, access.token):
+            if b'"' in given:  # most likely those of a file that a shell should have taken off
+                raise _bad_format()
             raise WrongToken("Authentication error")
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises `TooLarge` for one over MAX_BODY, `TooSlow` for one that takes too long."""
+def check_account(request: Request) -> None:
+    """An account's id, where the address has one, is 32 hexadecimal digits; all are the same to us. Raises
+    `BadAccount`."""
+    account, path = request.path_params.get("account_id"), request.scope["path"]
+    if account is not None and not re.fullmatch("[0-9a-f]{32}", account, re.IGNORECASE):
+        raise BadAccount(
+            f"Could not route to {path[:200]}, perhaps your object identifier is invalid?",
+            f"An account id has 32 hexadecimal digits; any will do, such as {'0' * 32}.",
+        )
+
+
+def check_inputs(inputs: Any) -> None:
+    """What is never taken over HTTP. Raises `Unsupported`."""
+    if isinstance(inputs, dict) and inputs.get("grammar") is not None:
+        raise Unsupported("grammar is for callers in Python only.", "Ask for response_format with a JSON Schema.")
+
+
+async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
+    """The whole body. Raises `TooLarge` for one over `most` bytes, `TooSlow` for one that takes too long."""
     body, size = bytearray(), _content_length(request)
-    too_large = TooLarge(f"Request is too large: the body has more than {MAX_BODY} bytes.", "Shorten the prompt.")
-    if size > DISCARDED or (size > MAX_BODY and "expect" in request.headers):  # which waits for leave to send
+    too_large = TooLarge(f"Request is too large: the body has more than {most} bytes.", "Shorten the prompt.")
+    if size > DISCARDED or (size > most and "expect" in request.headers):  # which waits for leave to send
         raise too_large
     size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size <= MAX_BODY:
+                if size <= most:
                     body += chunk
                 elif size > DISCARDED:
                     break
     except TimeoutError:
         raise TooSlow(f"Request timeout: the body did not come within {BODY_SECONDS:g} seconds.") from None
-    if size > MAX_BODY:
+    if size > most:
         raise too_large
     return bytes(body)
 
@@ -153,10 +174,16 @@ def _given_token(scope: Scope) -> bytes | None:
     if bearer is not None:
         scheme, _, token = bearer.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise BadHeader("Invalid request headers", "Invalid format for Authorization header")
+            raise _bad_format()
         return token.strip().encode("latin-1")
     key = _header(scope, b"x-auth-key") or _header(scope, b"x-auth-user-service-key")
     return None if key is None else key.encode("latin-1")
+
+
+def _bad_format() -> BadHeader:
+    """The gateway's words for a token that it does not even look at."""
+    what = "Invalid format for Authorization header"
+    return BadHeader("Invalid request headers", what, chain=(6111, what))
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

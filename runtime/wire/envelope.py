@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import GatewayError, InvalidRequest, LlamaletError, NoBody, NotFound
+from runtime.wire.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,12 +33,13 @@ def success(result: Any, ignored: Iterable[str] = (), deprecated: Iterable[str] 
 
 def failure(error: LlamaletError, request_id: str, *, parity: bool = False) -> dict[str, Any]:
     """The envelope of an error. Unless `parity`, with the hint, and with `error` as OpenAI's clients read it."""
-    said = error.message if parity else str(error)
+    said = worded(error, parity=parity)
     if isinstance(error, GatewayError) and error.hint and not parity:  # their messages are no sentences
         said = f"{error.message} ({error.hint})"
     body: dict[str, Any]
     if isinstance(error, GatewayError):
-        body = {"result": None, "success": False, "errors": [{"code": error.code, "message": said}], "messages": []}
+        told = {"code": error.code, "message": said, **_chain(error)}
+        body = {"result": None, "success": False, "errors": [told], "messages": []}
     else:
         said = f"AiError: {_prefix(error)}{said} ({request_id})"
         body = {"errors": [{"message": said, "code": error.code}], "success": False, "result": {}, "messages": []}
@@ -45,6 +47,14 @@ def failure(error: LlamaletError, request_id: str, *, parity: bool = False) -> d
         kind = "invalid_request_error" if error.status < 500 else "server_error"
         body["error"] = {"message": said, "type": kind, "param": None, "code": str(error.code)}
     return body
+
+
+def _chain(error: GatewayError) -> dict[str, Any]:
+    """What the gateway says is behind it."""
+    if "chain" not in error.facts:
+        return {}
+    code, message = error.facts["chain"]
+    return {"error_chain": [{"code": code, "message": message}]}
 
 
 def _prefix(error: LlamaletError) -> str:
@@ -69,7 +79,7 @@ def line(event: Any) -> bytes:
 def decode(body: bytes) -> Any:
     """The JSON of a body. Raises `NoBody`, or `InvalidRequest` for what is no JSON, or has a key twice."""
     if not body.strip():
-        raise NoBody("Request is missing headers or body: body.", "Send the inputs as a JSON object.")
+        raise NoBody("Request is missing headers or body: body.", "Send the inputs as a JSON object.", what="body")
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
     except UnicodeDecodeError as wrong:

@@ -1,7 +1,7 @@
-"""The input schemas that Cloudflare publishes, kept verbatim in `schemas/`, and their validators.
+"""The schemas that Cloudflare publishes, kept verbatim in `schemas/`, and validators of the inputs.
 
-Each is a oneOf of two branches, called Prompt and Messages. A validator is built once for each branch of each schema,
-and gives its errors in the schema's own order.
+That of inputs is a oneOf of two branches, called Prompt and Messages. A validator is built once for each branch of each
+schema, and gives its errors in the schema's own order.
 """
 
 from __future__ import annotations
@@ -30,10 +30,25 @@ def name_for(model: str) -> str:
 
 
 @functools.cache
+def schemas(model: str) -> dict[str, Any]:
+    """`input` and `output` for the model of this id. Where a page as kept has no output, the newest's: it is what is
+    answered."""
+    newest, own = _kept(NAMES[0]), _kept(name_for(model))
+    return {"input": own["input"], "output": own.get("output", newest["output"])}
+
+
+@functools.cache
+def _kept(name: str) -> dict[str, Any]:
+    """What the page of `name` says, as far as it is kept."""
+    file = resources.files("runtime.wire") / "schemas" / f"{name}.json"
+    kept: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return kept
+
+
+@functools.cache
 def branch(name: str, title: Title) -> dict[str, Any]:
     """One branch of the input schema of `name`."""
-    file = resources.files("runtime.wire") / "schemas" / f"{name}.json"
-    branches: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["input"]["oneOf"]
+    branches: list[dict[str, Any]] = _kept(name)["input"]["oneOf"]
     return next(branch for branch in branches if branch["title"] == title)
 
 
