@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runtime import toolrounds
 from runtime.errors import EngineClosed, QueueFull
+from runtime.observer import Observer
 from runtime.session import Runtime
 from runtime.values import Done, Failed
 from runtime.wire import workers_ai
@@ -97,6 +98,7 @@ class AsyncRuntime:
         self.settings, self.catalog = self._runtime.settings, self._runtime.catalog
         # Runs of models that are there have threads of their own, else they would wait behind those that load.
         self._threads, self._loaders = (ThreadPoolExecutor(LOADERS, thread_name_prefix="llamalet") for _ in range(2))
+        self._observer = Observer()
         self._starting = 0  # runs that have not begun: they wait for the pool, or for a model
 
     async def run(self, model: Model, inputs: Inputs = None, /, **options: Any) -> Any:
@@ -152,6 +154,10 @@ class AsyncRuntime:
 
         Raises `QueueFull` too when as many runs wait to begin as may wait in an engine.
         """
+        with self._observer.run(job, emit) as emit:
+            return await self._start(job, emit)
+
+    async def _start(self, job: Job, emit: Emit) -> Ticket:
         room = self.settings.slots + (0 if job.request.reject_if_busy else self.settings.queue)
         if self._starting >= room:
             raise QueueFull(f"{self._starting} requests wait to begin.", "Try again in a moment.")
@@ -167,7 +173,7 @@ class AsyncRuntime:
     async def _begun(self, job: Job, emit: Emit) -> Ticket:
         try:
             pool = self._threads if self._runtime._is_ready(job) else self._loaders
-            begun = pool.submit(self._runtime.start, job, emit)
+            begun = pool.submit(self._runtime._start, job, emit)  # the observer knows
         except RuntimeError:  # the pool has shut down
             raise EngineClosed("This runtime is closed.") from None
         try:
@@ -193,6 +199,11 @@ class AsyncRuntime:
     def loaded(self) -> tuple[Loaded, ...]:
         """As `Runtime.loaded`. It waits for nothing, so it is not awaited."""
         return self._runtime.loaded()
+
+    def observe(self, observer: Observer) -> None:
+        """As `Runtime.observe`. The observer's `run` is called in the task that begins a run."""
+        self._observer = observer
+        self._runtime.observe(observer)
 
     async def close(self) -> None:
         """As `Runtime.close`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from runtime import fit, loading, machine
 from runtime.errors import EngineClosed
+from runtime.observer import Observer
 from runtime.pipeline import Deadline, Job, Ticket
 from runtime.resident import Loaded, Resident
 from runtime.values import Done, Failed
@@ -45,6 +47,7 @@ class Residence:
         self._residents: list[Resident] = []  # comes and goes with the turn held as well
         self._leaving: list[Resident] = []  # waited for, to be unloaded: they take no new requests
         self._closed = False
+        self.observer = Observer()
 
     def has(self, choice: Choice) -> bool:
         """Whether this model is in memory, so that nothing is asked of the disk."""
@@ -170,7 +173,9 @@ class Residence:
 
     def _load(self, choice: Choice, config: EngineConfig) -> Resident:
         log.info("loading %s", config.model)
+        start = time.monotonic()
         engine = self._make_engine(config, self._report_load)
+        self.observer.has_loaded(choice.spec, time.monotonic() - start)
         quant = loading.quant_of(choice.spec, config.model)
         resident = Resident(engine, config, choice, quant, self._settings.keep_alive)
         with self._state:
@@ -212,6 +217,7 @@ class Residence:
         for one in gone:
             if not self._closed:
                 log.info("unloading %s", one.config.model)
+            self.observer.has_unloaded(one.choice.spec)
             one.engine.close()
         if gone:
             machine.give_back()

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.catalog import Choice
+    from runtime.catalog import Choice, ModelSpec
     from runtime.engine import Engine, EngineConfig
+
+
+def name_of(spec: ModelSpec) -> str:
+    """One by which a model can be asked for: its id, which of a file is the whole path, so there it is the alias."""
+    return spec.aliases[0] if spec.path and spec.aliases else spec.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,10 @@ class Resident:
             self.timer = None
 
     def shown(self) -> Loaded:
-        spec = self.choice.spec
         idle = 0.0 if self.running else time.monotonic() - self.used
         stays = self.running or self.keep_alive < 0
         return Loaded(
-            name=spec.aliases[0] if spec.path and spec.aliases else spec.id,  # the id of a file is its whole path
+            name=name_of(self.choice.spec),
             quant=self.quant,
             memory=self.config.memory,
             context=self.config.context,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from runtime import catalog, documents, loading, pipeline, prompt, settings, toolrounds
 from runtime.arrivals import Arrivals
+from runtime.observer import Observer
 from runtime.pipeline import Deadline, Job, Stream, Ticket, new_id
 from runtime.residence import Residence
 from runtime.wire import workers_ai
@@ -66,7 +67,7 @@ class Runtime:
         self.catalog = catalog.load(self.settings.models).with_files(files)
         if self.settings.origin("log") != "default":  # else an application's own choice stands
             log.setLevel(self.settings.log.upper())
-        self._today = today
+        self._today, self._observer = today, Observer()
         self._residence = Residence(
             self.settings, self.catalog.models, make_engine or loading.local_engine, on_load or (lambda done: None)
         )
@@ -146,6 +147,11 @@ class Runtime:
 
     def start(self, job: Job, emit: Emit) -> Ticket:
         """Begin a run, loading the model if need be. Its events go to `emit`, as `Engine.submit` says."""
+        with self._observer.run(job, emit) as emit:
+            return self._start(job, emit)
+
+    def _start(self, job: Job, emit: Emit) -> Ticket:
+        """For whoever tells the observer."""
         return self._residence.start(job, emit)
 
     def withdraw(self, job: Job) -> None:
@@ -166,6 +172,10 @@ class Runtime:
     def loaded(self) -> tuple[Loaded, ...]:
         """What is in memory, as `runtime.resident.Loaded`. Asking prolongs nothing."""
         return self._residence.loaded()
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of loads, unloads and runs from now on."""
+        self._observer = self._residence.observer = observer
 
     def _is_ready(self, job: Job) -> bool:
         """Whether `start` would not wait for a load."""

@@ -117,7 +117,9 @@ class Settings:
     )
     port: int = _setting(whole(0, 65535), 8788, "server: port to listen on, 0 for any; 8787 is taken by `wrangler dev`")
     token_file: Path | None = _setting(  # noqa: RUF009 - as above
-        file_path("the path of a file with a token"), None, "server: file with the token that clients must send"
+        file_path("the path of a file with tokens"),
+        None,
+        "server: file with the token that clients must send, or several, a line each, with a name before it or not",
     )
     token: str | None = _setting(
         TOKEN, None, "server: the token itself; a file is better, since others may see a variable", secret=True
@@ -132,6 +134,11 @@ class Settings:
         (),
         "server: web pages, as their origins, that may call it; none, so that no page a user visits can",
     )
+    unix: Path | None = _setting(  # noqa: RUF009 - as above
+        file_path("the path of a socket file"), None, "server: socket file to listen at, in place of host and port"
+    )
+    log_format: str = _setting(choice("text", "json"), "text", "server: of the lines of its log")
+    log_prompts: bool = _setting(switch(), False, "server: have the log tell what users ask, which it never does else")
     _origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def origin(self, name: str) -> str:
@@ -245,7 +252,7 @@ def _named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
 def _from_file(path: Path) -> dict[str, _Given]:
     root = tomlfile.read(path)
     values = root.read({name: tomlfile.Key(setting.kind) for name, setting in SETTINGS.items()})
-    for name in values.keys() & {"models", "token_file"}:
+    for name in values.keys() & {"models", "token_file", "unix"}:
         values[name] = path.parent / values[name]
     return {name: _Given(value, f"{path} line {root.line(name)}") for name, value in values.items()}
 

@@ -41,6 +41,7 @@ RANKS = [
     [
         "runtime.loading",
         "runtime.pipeline",
+        "runtime.observer",
         "runtime.arrivals",
         "runtime.resident",
         "runtime.residence",
@@ -51,11 +52,15 @@ RANKS = [
     ],
     [
         "runtime.server.replies",
+        "runtime.server.logs",
+        "runtime.server.tokens",
         "runtime.server.guards",
         "runtime.server.streams",
         "runtime.server.batches",
         "runtime.server.native",
+        "runtime.server.metrics",
         "runtime.server.app",
+        "runtime.server.socketfile",
         "runtime.server",
     ],
     [

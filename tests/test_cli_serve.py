@@ -7,14 +7,16 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime.cli.serve import FLAGS
-from runtime.server import listen
+from runtime.server import listen, logs
 from runtime.settings import SETTINGS
 from tests.models import expected, key_token
 from tests.rawgguf import model_bytes
@@ -22,7 +24,6 @@ from tests.test_cli_process import environment, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from runtime.aio import AsyncRuntime
     from runtime.settings import Settings
@@ -101,6 +102,55 @@ def test_a_model_that_cannot_be_loaded_ends_it_with_a_message_and_its_code(tmp_p
     assert b"Traceback" not in complaint
 
 
+@needs_curl
+def test_the_log_of_requests_is_json_where_that_is_chosen_and_the_token_of_several_is_the_first(
+    canary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text(f"# who may come\nann {TOKEN}\nbob another-token-0123456789\n")
+    args = ["--port", "0", "--model", str(canary), "--threads", "1", "--log-format", "json"]
+    with start("serve", *args, "--token-file", str(tmp_path / "tokens")) as process:
+        watch = threading.Timer(PATIENCE, process.kill)
+        watch.start()
+        try:
+            lines = _lines_until(process, "loaded")
+            listening, _, tried, _ = (json.loads(line)["message"] for line in lines)
+            assert listening.endswith("(a token is needed)")
+            assert by_shell(tried.removeprefix("try: "))["success"]
+            (line,) = _lines_until(process, "{")
+        finally:
+            watch.cancel()
+            process.kill()
+    told = json.loads(line)
+    assert {name: told[name] for name in ("level", "logger", "user", "method", "status", "outcome")} == {
+        "level": "info",
+        "logger": "llamalet.access",
+        "user": "ann",
+        "method": "POST",
+        "status": 200,
+        "outcome": "ok",
+    }
+
+
+@needs_curl
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+def test_at_a_socket_file_what_it_says_to_try_works(canary: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="llamalet") as folder:
+        file = f"{folder}/a socket"
+        with start("serve", "--unix", file, "--model", str(canary), "--threads", "1") as process:
+            watch = threading.Timer(PATIENCE, process.kill)
+            watch.start()
+            try:
+                lines = _lines_until(process, "loaded")
+                assert lines[0] == f"llamalet: listening on unix:{file} (for this user only, no token needed)"
+                assert by_shell(lines[2].removeprefix("llamalet: try: "))["success"]
+                process.terminate()
+                assert process.wait(PATIENCE) == 0
+                assert not Path(file).exists()
+            finally:
+                watch.cancel()
+                process.kill()
+
+
 # -- in this process -------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +181,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
             one.close()
 
     monkeypatch.setattr(listen, "serve", serve)
+    monkeypatch.setattr(logs, "show", lambda settings: None)  # it changes loggers, which outlive a test
     return found
 
 
@@ -149,6 +200,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         ("--host", "127.0.0.1", "host", "127.0.0.1"),
         ("--hosts", "box.lan, BOX", "hosts", ("box.lan", "box")),
         ("--origins", "https://app.example", "origins", ("https://app.example",)),
+        ("--log-format", "json", "log_format", "json"),
     ],
 )
 def test_a_flag_is_a_setting(shell: Shell, served: Served, flag: str, written: str, name: str, value: object) -> None:
@@ -174,7 +226,7 @@ def test_without_the_flag_the_variable_holds(shell: Shell, served: Served, monke
 def test_every_setting_but_the_token_is_a_flag_with_its_help(shell: Shell) -> None:
     text = " ".join(shell("serve", "--help").stdout.split())
     assert [name for name in FLAGS if f"--{name.replace('_', '-')} VALUE" not in text] == []
-    assert set(SETTINGS) - set(FLAGS) == {"token", "log", "parity", "offline", "download"}
+    assert set(SETTINGS) - set(FLAGS) == {"token", "log", "parity", "offline", "download", "log_prompts"}
     assert "--token " not in text
 
 

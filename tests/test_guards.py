@@ -10,6 +10,7 @@ from runtime import settings
 from runtime.errors import BadHeader, ConfigError, Forbidden, LlamaletError, NoToken, WrongToken
 from runtime.server import guards
 from runtime.server.guards import Access
+from runtime.server.tokens import Token, Tokens
 from tests.servers import request, scripted
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ def scope(
     return {"type": "http", "method": method, "path": path, "headers": raw, "server": (server, 8788)}
 
 
-def verdict(found: Any, **access: Any) -> type[LlamaletError] | None:
+def verdict(found: Any, token: str | None = None, **access: Any) -> type[LlamaletError] | None:
     """What is raised for this scope."""
+    if token is not None:
+        access["tokens"] = Tokens((Token("", token.encode()),))
     try:
         guards.check(found, Access(**access))
     except LlamaletError as error:
@@ -123,7 +126,7 @@ BEARER = ("authorization", f"Bearer {TOKEN}")
     ],
 )
 def test_the_token_is_taken_as_each_client_sends_it(headers: list[tuple[str, str]]) -> None:
-    assert verdict(scope(("host", "localhost"), *headers), token=TOKEN.encode()) is None
+    assert verdict(scope(("host", "localhost"), *headers), token=TOKEN) is None
 
 
 @pytest.mark.parametrize(
@@ -152,36 +155,41 @@ def test_the_token_is_taken_as_each_client_sends_it(headers: list[tuple[str, str
     ids=lambda value: ascii(value)[:60],
 )
 def test_anything_else_is_no_token(headers: list[tuple[str, str]], error: type[LlamaletError]) -> None:
-    assert verdict(scope(("host", "localhost"), *headers), token=TOKEN.encode()) is error
+    assert verdict(scope(("host", "localhost"), *headers), token=TOKEN) is error
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_the_states_need_no_token(path: str) -> None:
-    assert verdict(scope(("host", "localhost"), path=path), token=TOKEN.encode()) is None
+    assert verdict(scope(("host", "localhost"), path=path), token=TOKEN) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz/", "//healthz", "/healthz/../ai/run/tiny", "/HEALTHZ"])
 def test_what_only_looks_like_the_states_needs_the_token(path: str) -> None:
-    assert verdict(scope(("host", "localhost"), path=path), token=TOKEN.encode()) is NoToken
+    assert verdict(scope(("host", "localhost"), path=path), token=TOKEN) is NoToken
 
 
 def access(folder: Path, **arguments: Any) -> Access:
     return Access.of(settings.load(arguments, env={}, folder=folder))
 
 
+def secrets(found: Access) -> list[str]:
+    assert found.tokens
+    return [one.secret.decode() for one in found.tokens.known]
+
+
 def test_without_a_setting_no_token_is_asked_for(tmp_path: Path) -> None:
-    assert access(tmp_path).token is None
+    assert access(tmp_path).tokens is None
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", " \n"])
 def test_the_token_is_what_its_file_holds(tmp_path: Path, ending: str) -> None:
     (tmp_path / "token").write_bytes(f"{TOKEN}{ending}".encode())
-    assert access(tmp_path, token_file=tmp_path / "token").token == TOKEN.encode()
+    assert secrets(access(tmp_path, token_file=tmp_path / "token")) == [TOKEN]
 
 
 def test_the_token_may_be_in_a_variable(tmp_path: Path) -> None:
     found = settings.load(env={"LLAMALET_TOKEN": TOKEN}, folder=tmp_path)
-    assert Access.of(found).token == TOKEN.encode()
+    assert secrets(Access.of(found)) == [TOKEN]
 
 
 def test_a_token_and_a_file_from_one_place_are_one_too_many(tmp_path: Path) -> None:
@@ -192,7 +200,7 @@ def test_a_token_and_a_file_from_one_place_are_one_too_many(tmp_path: Path) -> N
 def test_of_a_token_and_a_file_from_two_places_the_higher_holds(tmp_path: Path) -> None:
     (tmp_path / "file").write_text(TOKEN[::-1], "utf-8")
     found = settings.load({"token_file": tmp_path / "file"}, env={"LLAMALET_TOKEN": TOKEN}, folder=tmp_path)
-    assert Access.of(found).token == TOKEN[::-1].encode()
+    assert secrets(Access.of(found)) == [TOKEN[::-1]]
 
 
 @pytest.mark.parametrize("wrong", ["x" * 15, "x" * 513, "with a space in it", "tökenwithumlauts", "tab\ttab\ttab\ttab"])
@@ -203,14 +211,15 @@ def test_a_token_that_cannot_be_sent_or_is_easily_guessed_is_refused_and_not_sho
     (tmp_path / "file").write_text(wrong, "utf-8")
     with pytest.raises(ConfigError) as raised:
         access(tmp_path, **{where: wrong if where == "token" else tmp_path / "file"})
-    assert "argument: the token is not accepted; it takes 16 to 512 printable ASCII" in str(raised.value)
+    place = "argument" if where == "token" else f"argument: {tmp_path / 'file'} line 1"
+    assert str(raised.value).startswith(f"{place}: the token is not accepted; it takes 16 to 512 printable ASCII")
     assert wrong not in str(raised.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n"])
 def test_an_empty_token_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(ConfigError, match="the token is not accepted"):
+    with pytest.raises(ConfigError, match=r"^argument: there is no token in .*token\. One is made by"):
         access(tmp_path, token_file=tmp_path / "token")
 
 
@@ -314,3 +323,13 @@ def test_no_other_page_is_granted_anything(locked: Scripted, origin: str) -> Non
     ]
     assert [reply.is_success for reply in replies] == [False, False]
     assert ["access-control-allow-origin" in reply.headers for reply in replies] == [False, False]
+
+
+@pytest.mark.parametrize("path", ["/ai/run/tiny", "/metrics", "/healthz", "/nowhere"])
+def test_without_the_setting_no_page_is_granted_a_preflight(tmp_path: Path, path: str) -> None:
+    with scripted(tmp_path / "models") as server:
+        reply = server.http.options(path, headers=PREFLIGHT | {"origin": PAGE})
+        simple = server.http.get(path, headers={"origin": PAGE})
+    assert [reply.status_code, simple.status_code] == [403, 403]
+    granted = [name for one in (reply, simple) for name in one.headers if name.startswith("access-control-")]
+    assert granted == []

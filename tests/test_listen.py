@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import socket
@@ -251,3 +252,29 @@ def test_the_clock_of_a_head_stops_when_it_has_come() -> None:
     with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
         client.sendall(request(path="/ai/run/nothing")[:-3])
         assert comes_true(lambda: [one._late for one in running.server.server_state.connections] == [None])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno field\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\r\n\r\n"]
+)
+def test_what_is_no_http_is_answered_in_the_envelope_and_the_connection_closed(sent: bytes) -> None:
+    with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
+        client.sendall(sent)
+        head, _, body = read_all(client).partition(b"\r\n\r\n")
+    error = {"code": 6003, "message": "Invalid HTTP request"}
+    assert json.loads(body) == {"result": None, "success": False, "errors": [error], "messages": []}
+    assert head.startswith(b"HTTP/1.1 400 ")
+    fields = head.lower()
+    assert [
+        name in fields for name in (b"content-type: application/json", b"connection: close", b"cf-ai-req-id: ")
+    ] == [
+        True,
+        True,
+        True,
+    ]
+
+
+def test_what_is_no_http_behind_a_request_cuts_nothing_into_its_answer() -> None:
+    with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
+        client.sendall(b"POST /ai/run/1b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+        assert read_all(client).count(b"HTTP/1.1") <= 1

@@ -59,10 +59,13 @@ main(prog_name="llamalet", obj=Scene(options={"on_load": on_load}))
 class Process:
     """A server that listens at `port`. `model` is how it says its model is asked for."""
 
-    def __init__(self, *args: str, code: str = CODE, port: int = 0, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, *args: str, code: str = CODE, port: int = 0, patience: float = PATIENCE, log: str = "warning"
+    ) -> None:
+        """log: at info, each request has a line, and the end as well."""
         command = [sys.executable, "-c", code, "serve", "--host", "127.0.0.1", "--port", str(port), *args]
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.popen = subprocess.Popen(command, env=environment(), bufsize=0, **pipes)
+        self.popen = subprocess.Popen(command, env=environment(LLAMALET_LOG=log), bufsize=0, **pipes)
         self._watch = threading.Timer(patience, self.popen.kill)  # so that no read from it waits for ever
         self._watch.start()
         self.lines: list[str] = []
@@ -181,6 +184,21 @@ def test_sigterm_lets_what_runs_end_whole_and_lets_nobody_else_in(with_canary: l
         rest = [expected(key, LONG).removeprefix(expected(key, 1)) for key in range(8)]
         assert [client.streamed() for client in clients] == rest
         assert server.end() == (0, "")
+
+
+@posix
+def test_the_log_says_how_many_still_run_and_how_long_it_waits_and_who_was_answered(with_canary: list[str]) -> None:
+    with process(*with_canary, *CONTEXT, log="") as server:
+        with server.has_loaded().stream(1, 2 * LONG) as client:
+            server.signal(signal.SIGTERM)
+            client.streamed()
+        code, said = server.end()
+        ending, line = said.splitlines()
+        told = "llamalet.server: ending; requests still running: 1; seconds that they have: 30"
+        assert (code, ending) == (0, told)
+        assert line.startswith("llamalet.access: id=")
+        assert " status=200 outcome=ok finish=length " in line
+        assert f" completion_tokens={2 * LONG} queued=" in line
 
 
 @posix

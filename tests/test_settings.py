@@ -62,6 +62,9 @@ def test_the_defaults_are_these() -> None:
         "token": None,
         "hosts": (),
         "origins": (),
+        "unix": None,
+        "log_format": "text",
+        "log_prompts": False,
     }
 
 
@@ -76,7 +79,7 @@ def test_every_setting_says_what_it_is_on_one_line(setting: settings.Setting) ->
     assert "\n" not in setting.help
 
 
-SERVERS = ("host", "port", "token_file", "token", "hosts", "origins")
+SERVERS = ("host", "port", "token_file", "token", "hosts", "origins", "unix", "log_format", "log_prompts")
 
 
 def test_the_keywords_are_the_settings_without_the_servers() -> None:
@@ -165,6 +168,12 @@ def test_a_token_files_path_in_the_file_is_relative_to_it(tmp_path: Path) -> Non
     file = tmp_path / "config.toml"
     file.write_text('token_file = "token"', "utf-8")
     assert settings.load(env={}, file=file).token_file == tmp_path / "token"
+
+
+def test_a_socket_files_path_in_the_file_is_relative_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('unix = "socket"', "utf-8")
+    assert settings.load(env={}, file=file).unix == tmp_path / "socket"
 
 
 def test_a_models_path_may_begin_with_the_home_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nobody listens
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes and seconds.")
-@click.option("--url", metavar="URL", help="Of the server. [default: host and port of the settings]")
+@click.option("--url", metavar="URL", help="Of the server, or unix:FILE. [default: as in the settings]")
 @click.option("--token-file", metavar="FILE", help="File with the token that the server asks for.")
 def ps(as_json: bool, url: str | None, token_file: str | None) -> None:
     """List the models that a running server has in memory: what they take, what they answer, and when they go."""
@@ -43,11 +44,14 @@ def ps(as_json: bool, url: str | None, token_file: str | None) -> None:
 
 def loaded(url: str, headers: Mapping[str, str]) -> list[dict[str, Any]]:
     """What the server at this address has in memory. Raises `NoServer`, and `WrongToken` where it refuses us."""
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"{url} is no address of a server.", "It begins with http:// or https://.")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine, or beside it
+    file = url.removeprefix("unix:")
+    if file == url and not url.startswith(("http://", "https://")):
+        raise ConfigError(f"{url} is no address of a server.", "It begins with http:// or https://, or unix:.")
+    here = urllib.request.ProxyHandler({})  # it is on this machine, or beside it
+    opener = urllib.request.build_opener(here) if file == url else urllib.request.build_opener(here, _ByFile(file))
+    at = url if file == url else "http://localhost"
     try:
-        with opener.open(urllib.request.Request(f"{url}/loaded", headers=dict(headers)), timeout=SECONDS) as reply:  # noqa: S310
+        with opener.open(urllib.request.Request(f"{at}/loaded", headers=dict(headers)), timeout=SECONDS) as reply:  # noqa: S310
             rows: list[dict[str, Any]] = json.load(reply)["loaded"]
             return rows
     except urllib.error.HTTPError as error:
@@ -71,7 +75,30 @@ def _refused(url: str, error: urllib.error.HTTPError) -> Exception:
     return NoServer(f"{url} answers with status {error.code}: {said}")
 
 
+class _ByFile(urllib.request.HTTPHandler):
+    """Connects to a socket file, whatever the host is."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        if not hasattr(socket, "AF_UNIX"):
+            raise NoServer(f"No server answers at {file}: this system has no Unix sockets.")
+        self._file = file
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        file = self._file
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> None:
+                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(self.timeout)
+                self.sock.connect(file)
+
+        return self.do_open(Connection, req)
+
+
 def _address(chosen: Settings) -> str:
+    if chosen.unix:
+        return f"unix:{chosen.unix}"
     host = _ANYWHERE.get(chosen.host, chosen.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{chosen.port}"
 
@@ -79,8 +106,8 @@ def _address(chosen: Settings) -> str:
 def _headers(chosen: Settings) -> dict[str, str]:
     from runtime.server.guards import Access
 
-    token = Access.of(chosen).token
-    return {} if token is None else {"authorization": f"Bearer {token.decode()}"}
+    tokens = Access.of(chosen).tokens
+    return {} if tokens is None else {"authorization": f"Bearer {tokens.known[0].secret.decode()}"}
 
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:

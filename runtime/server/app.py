@@ -26,6 +26,8 @@ from runtime.errors import (
 )
 from runtime.server import batches, native
 from runtime.server.guards import MAX_BODY, Access, Guard, check_account, check_inputs, read_body
+from runtime.server.logs import Traced
+from runtime.server.metrics import Metrics, metrics
 from runtime.server.replies import refusal, reply
 from runtime.server.streams import EventStream, until_gone
 from runtime.wire import envelope
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from runtime.aio import AsyncRuntime
+    from runtime.settings import Settings
 
 log = logging.getLogger("llamalet.server")
 
@@ -41,7 +44,8 @@ RUN = "/ai/run/{model:path}"
 NO_ROUTE = "No route for that URI"
 HINT = (
     "llamalet answers POST /ai/run/{model}, GET /ai/models/search, /ai/models/schema, /ai/tasks/search, "
-    "/ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, GET /healthz, /readyz and /loaded"
+    "/ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, "
+    "GET /healthz, /readyz, /loaded and /metrics"
 )
 
 
@@ -50,17 +54,13 @@ def application(
     *,
     model: str | None = None,
     loaded: Callable[[Exception | None], None] = lambda error: None,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """An ASGI application that answers with `ai`, and closes it in the end. Raises `ConfigError`.
 
-    model: loaded at the start; `loaded` is told when it is there, or why not.
+    model: loaded at the start; `loaded` is told when it is there, or why not. is_ending: whether nobody new is to come.
     """
-    access = Access.of(ai.settings)
-    middleware = [Middleware(Guard, access, parity=ai.settings.parity)]
-    if access.origins:
-        shown = ("cf-ai-req-id", "retry-after")
-        allowed: dict[str, Any] = {"allow_methods": ("GET", "POST"), "allow_headers": ("*",), "expose_headers": shown}
-        middleware.insert(0, Middleware(CORSMiddleware, allow_origins=access.origins, **allowed))
+    counted = Metrics(ai)
     app = Starlette(
         routes=[
             Route(f"/client/v4/accounts/{{account_id}}{RUN}", run, methods=["POST"]),
@@ -69,8 +69,9 @@ def application(
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/loaded", loaded_models),
+            Route("/metrics", metrics),
         ],
-        middleware=middleware,
+        middleware=_middleware(ai.settings, counted),
         exception_handlers={
             LlamaletError: _refused,
             HTTPException: _not_routed,
@@ -81,7 +82,21 @@ def application(
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body in many clients
     app.state.ai, app.state.loading, app.state.batches = ai, None, batches.Batches(ai)
+    app.state.metrics, app.state.is_ending = counted, is_ending
     return app
+
+
+def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
+    """Outermost first."""
+    if settings.log_prompts:
+        log.warning("log_prompts is set: whoever reads the log reads what users ask")
+    access = Access.of(settings)
+    found = [Middleware(Traced, counted.ended), Middleware(Guard, access, parity=settings.parity)]
+    if access.origins:
+        shown = ("cf-ai-req-id", "retry-after", "x-request-id")
+        allowed: dict[str, Any] = {"allow_methods": ("GET", "POST"), "allow_headers": ("*",), "expose_headers": shown}
+        found.insert(1, Middleware(CORSMiddleware, allow_origins=access.origins, **allowed))
+    return found
 
 
 async def run(request: Request) -> Any:
@@ -115,7 +130,9 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Whether the model that was to be loaded at the start is there."""
+    """Whether the model that was to be loaded at the start is there, and the server is not about to end."""
+    if request.app.state.is_ending():
+        return reply(request.scope, {"status": "ending"}, 503, retry_after="1")
     loading: asyncio.Task[bool] | None = request.app.state.loading
     if loading is None or (loading.done() and loading.result()):
         return reply(request.scope, {"status": "ready"})

@@ -8,16 +8,14 @@ machine, and a request that comes from a page, which its Origin header tells, is
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import (
     BadAccount,
     BadHeader,
-    ConfigError,
     Forbidden,
     LlamaletError,
     NoToken,
@@ -26,11 +24,10 @@ from runtime.errors import (
     Unsupported,
     WrongToken,
 )
-from runtime.server.replies import refusal
+from runtime.server.replies import is_by_file, refusal, state
+from runtime.server.tokens import Tokens
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -42,22 +39,21 @@ DISCARDED = 16 * MAX_BODY  # read and thrown away, so that the client is through
 BODY_SECONDS = 30.0
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
-_TOKEN = re.compile(r"[\x21-\x7e]{16,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """What is asked of whoever comes in. hosts: names in lower case, besides localhost. origins: of pages that
-    may call. token: None asks for none."""
+    may call. tokens: None asks for none."""
 
-    token: bytes | None = field(default=None, repr=False)
+    tokens: Tokens | None = None
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Access:
         """Raises `ConfigError` for a token that cannot be used."""
-        return cls(_token(settings), settings.hosts, settings.origins)
+        return cls(Tokens.of(settings), settings.hosts, settings.origins)
 
 
 class Guard:
@@ -80,23 +76,36 @@ class Guard:
 
 
 def check(scope: Scope, access: Access) -> None:
-    """Raises `Forbidden`, `BadHeader`, `NoToken` or `WrongToken`."""
+    """Raises `Forbidden`, `BadHeader`, `NoToken` or `WrongToken`. Whose token it is stays with the request.
+
+    Who comes by the socket file is the user who started the server, as the file's mode sees to: no token is asked for,
+    and clients name any host.
+    """
     if _has_two_lengths(scope):
         raise BadHeader("Invalid request headers", "Content-Length and Transfer-Encoding exclude each other.")
-    _check_host(scope, access)
+    by_file = is_by_file(scope)
+    if not by_file:
+        _check_host(scope, access)
     origin = _header(scope, b"origin")
     if origin is not None and origin.lower() not in access.origins:
         raise Forbidden(
             "Unauthorized to access requested resource", f"The page {origin[:80]!r} is not in the setting `origins`."
         )
-    if access.token is not None and scope["path"] not in OPEN:
-        given = _given_token(scope)
-        if given is None:
-            raise NoToken("Missing X-Auth-Key, X-Auth-Email or Authorization headers")
-        if not hmac.compare_digest(given, access.token):
-            if b'"' in given:  # most likely those of a file that a shell should have taken off
-                raise _bad_format()
-            raise WrongToken("Authentication error")
+    if access.tokens is not None and scope["path"] not in OPEN and not by_file:
+        state(scope)["user"] = _owner(scope, access.tokens)
+
+
+def _owner(scope: Scope, tokens: Tokens) -> str:
+    """Whose token it is. Raises `NoToken` or `WrongToken`."""
+    given = _given_token(scope)
+    if given is None:
+        raise NoToken("Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+    owner = tokens.owner(given)
+    if owner is None:
+        if b'"' in given:  # most likely those of a file that a shell should have taken off
+            raise _bad_format()
+        raise WrongToken("Authentication error")
+    return owner
 
 
 def check_account(request: Request) -> None:
@@ -192,27 +201,3 @@ def _header(scope: Scope, name: bytes) -> str | None:
     if len(values) > 1:
         raise BadHeader("Invalid request headers", f"There are {len(values)} {name.decode()} headers.")
     return values[0].decode("latin-1") if values else None
-
-
-def _token(settings: Settings) -> bytes | None:
-    if settings.token_file and settings.token:
-        raise ConfigError(f"{settings.origin('token')}: both token and token_file are set.", "Set one of them.")
-    origin = settings.origin("token_file" if settings.token_file else "token")
-    token = _read(settings.token_file, origin) if settings.token_file else settings.token
-    if token is None:
-        return None
-    if not _TOKEN.fullmatch(token):
-        raise ConfigError(
-            f"{origin}: the token is not accepted; it takes 16 to 512 printable ASCII characters without a space.",
-            'One is made by: python -c "import secrets; print(secrets.token_urlsafe())"',
-        )
-    return token.encode()
-
-
-def _read(path: Path, origin: str) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except OSError as wrong:
-        raise ConfigError(f"{origin}: the token file {path} cannot be read: {wrong.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{origin}: the token file {path} cannot be read: it is not UTF-8.") from None

@@ -15,9 +15,11 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runtime.errors import ConfigError
+from runtime.errors import BadHeader, ConfigError
+from runtime.server import socketfile
 from runtime.server.app import application
 from runtime.server.guards import Access
+from runtime.server.replies import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +43,15 @@ _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # no IPv6 on this machin
 
 
 def open_sockets(settings: Settings) -> list[socket.socket]:
-    """Listen where the settings say: at every address of the host, all on one port.
+    """Listen where the settings say: at a socket file, or at every address of the host, all on one port.
 
     Raises `ConfigError` when others could come in without a token, or there is nothing to listen at.
     """
+    tokens = Access.of(settings).tokens
+    if settings.unix is not None:
+        return [socketfile.open_at(settings.unix, settings.origin("unix"))]
     addresses = _addresses(settings)
-    if Access.of(settings).token is None and not all(_is_loopback(address) for _, address in addresses):
+    if tokens is None and not all(_is_loopback(address) for _, address in addresses):
         raise ConfigError(
             f"Listening at {settings.host} lets other machines in, and no token is set.",
             "Give --token-file FILE (or LLAMALET_TOKEN), or listen at localhost.",
@@ -78,12 +83,14 @@ def _addresses(settings: Settings) -> list[tuple[int, str]]:
 
 
 def url(sockets: list[socket.socket]) -> str:
-    """Where clients on this machine find the server."""
-    address = ipaddress.ip_address(sockets[0].getsockname()[0].partition("%")[0])
+    """Where clients on this machine find the server; `unix:` and a path where that is a file."""
+    if isinstance(at := sockets[0].getsockname(), str):
+        return f"unix:{at}"
+    address = ipaddress.ip_address(at[0].partition("%")[0])
     if address.is_unspecified:
         address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
     host = f"[{address}]" if address.version == 6 else str(address)
-    return f"http://{host}:{sockets[0].getsockname()[1]}"
+    return f"http://{host}:{at[1]}"
 
 
 def serve(
@@ -108,7 +115,7 @@ def serve(
             failures.append(error)
             server.should_exit = True
 
-    server = Server(ai, application(ai, model=model, loaded=told))
+    server = Server(ai, application(ai, model=model, loaded=told, is_ending=lambda: server.should_exit))
     # One that comes before the server listens to signals ends it too; so it gets the one that ended it once more, when
     # all is closed, and nothing comes of that.
     before = signal.signal(signal.SIGTERM, server.handle_exit)
@@ -123,7 +130,8 @@ def serve(
 
 
 class Connection(H11Protocol):
-    """Ends when a request's head takes too long to come, or what was sent is not read."""
+    """Ends when a request's head takes too long to come, or what was sent is not read. What is no HTTP gets an error in
+    the same envelope as all."""
 
     _late: asyncio.TimerHandle | None = None
     _watch: asyncio.TimerHandle | None = None
@@ -138,6 +146,15 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else an answer is on its way already
+            told = refusal({"type": "http", "path": "", "headers": []}, BadHeader("Invalid HTTP request"), parity=True)
+            told.headers["connection"] = "close"
+            head = h11.Response(status_code=told.status_code, headers=told.raw_headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=bytes(told.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -194,6 +211,8 @@ class Server(uvicorn.Server):
         self._at_once = asyncio.Event()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        running = len(self.server_state.tasks)
+        log.info("ending; requests still running: %d; seconds that they have: %g", running, self._drain)
         late = asyncio.ensure_future(self._end_late())
         try:
             await super().shutdown(sockets)
@@ -209,6 +228,7 @@ class Server(uvicorn.Server):
 
     async def _end_late(self) -> None:
         if not await self._is_hurried(self._drain):
+            log.info("requests that are not done, and end with an error: %d", len(self.server_state.tasks))
             await self._ai.close()
             await self._is_hurried(UNREAD)
         while True:  # those too that came between the two signals

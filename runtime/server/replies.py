@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,40 @@ if TYPE_CHECKING:
 
     from runtime.errors import LlamaletError
 
+_CLIENT_ID = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,127}")
 RETRY_AFTER = "2"  # seconds; on a CPU an answer takes that long at least
+
+
+def state(scope: Scope) -> dict[str, Any]:
+    """What is known of a request: `request_id`; `user`, whose token came with it; `error`, the code that it was refused
+    or ended with."""
+    known: dict[str, Any] = scope.setdefault("state", {})
+    return known
 
 
 def request_id(scope: Scope) -> str:
     """The id under which this request is known to its client."""
-    state: dict[str, Any] = scope.setdefault("state", {})
-    name: str = state.setdefault("request_id", str(uuid.uuid4()))
+    name: str = state(scope).setdefault("request_id", str(uuid.uuid4()))
     return name
 
 
+def client_id(scope: Scope) -> str | None:
+    """The id that the client has given the request, where it is one."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0].decode("ascii") if len(given) == 1 and _CLIENT_ID.fullmatch(given[0]) else None
+
+
+def is_by_file(scope: Scope) -> bool:
+    """Whether the request came by a socket file, and not by an address."""
+    server = scope.get("server")
+    return server is not None and server[1] is None
+
+
 def headers(scope: Scope) -> dict[str, str]:
-    """Of every reply. The service names its requests so."""
-    return {"cf-ai-req-id": request_id(scope), "cache-control": "no-store"}
+    """Of every reply. The service names its requests so; the client's own name for this one goes back to it."""
+    given = client_id(scope)
+    echo = {} if given is None else {"x-request-id": given}
+    return {"cf-ai-req-id": request_id(scope), "cache-control": "no-store"} | echo
 
 
 def reply(scope: Scope, body: Any, status: int = 200, **extra: str) -> Response:
@@ -45,4 +67,10 @@ def refusal(scope: Scope, error: LlamaletError, *, parity: bool = False) -> Resp
         extra["x_should_retry"] = "false"
     if isinstance(error, TooLarge | TooSlow):  # the rest of the body is still on its way
         extra["connection"] = "close"
-    return reply(scope, envelope.failure(error, request_id(scope), parity=parity), error.status, **extra)
+    return reply(scope, failure(scope, error, parity=parity), error.status, **extra)
+
+
+def failure(scope: Scope, error: LlamaletError, *, parity: bool = False) -> dict[str, Any]:
+    """The JSON that tells of an error, which is what became of the request."""
+    state(scope)["error"] = error.code
+    return envelope.failure(error, request_id(scope), parity=parity)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.aio import EventQueue
 from runtime.errors import EngineError, LlamaletError
-from runtime.server.replies import headers, refusal, request_id
+from runtime.server.replies import failure, headers, refusal
 from runtime.values import Done, Failed
 from runtime.wire import envelope
 
@@ -118,8 +118,7 @@ class EventStream:
         for event in events:
             if isinstance(event, Failed) and (self._has_begun or lines):
                 error = event.error if isinstance(event.error, LlamaletError) else EngineError(str(event.error))
-                told = envelope.failure(error, request_id(scope), parity=self._parity)
-                return lines + envelope.line(envelope.HEARTBEAT | told)
+                return lines + envelope.line(envelope.HEARTBEAT | failure(scope, error, parity=self._parity))
             shown = self._answer.stream(event)
             lines += envelope.line(shown) if shown is not None else b""
             lines += envelope.END if isinstance(event, Done) else b""
