@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from runtime import toolrounds
 from runtime.errors import EngineClosed, QueueFull
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
     from runtime.toolrounds import Messages, Tools
     from runtime.values import Event
 
+E = TypeVar("E")
 LOADERS = 4  # threads that begin runs: tokenizing blocks, and so does loading; waiting for events does not
 
 
-class EventQueue(asyncio.Queue["Event"]):
-    """Carries the events of one request from the engine's thread into this event loop."""
+class EventQueue(asyncio.Queue[E]):
+    """Carries events from the engine's thread into this event loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self._into = asyncio.get_running_loop()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: E) -> None:
         """Put an event in, from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._into.call_soon_threadsafe(self.put_nowait, event)
@@ -49,7 +50,7 @@ class AsyncStream:
     Leaving it early, by `close()`, the end of an `async with` block, or by dropping it, cancels the request.
     """
 
-    def __init__(self, ticket: Ticket, events: EventQueue, answer: workers_ai.Answer) -> None:
+    def __init__(self, ticket: Ticket, events: EventQueue[Event], answer: workers_ai.Answer) -> None:
         self._ticket, self._events, self._answer = ticket, events, answer
         self._ended = False
 
@@ -106,7 +107,7 @@ class AsyncRuntime:
         job = await self.fetch(await self.prepare(model, workers_ai.merged(inputs, options)))
         if not job.inputs.stream:
             return await self.answer(job)
-        events = EventQueue()
+        events: EventQueue[Event] = EventQueue()
         return AsyncStream(await self.start(job, events.emit), events, job.answer())
 
     async def run_with_tools(
@@ -139,7 +140,7 @@ class AsyncRuntime:
         return result
 
     async def _answer(self, job: Job) -> dict[str, Any]:
-        events = EventQueue()
+        events: EventQueue[Event] = EventQueue()
         ticket = await self.start(job, events.emit)
         answer = job.answer()
         try:

@@ -34,7 +34,7 @@ def normalise(messages: Sequence[Mapping[str, Any] | Message]) -> tuple[Message,
         expected("messages", "an array of messages", messages)
     if not messages:
         raise InvalidRequest("messages: expected at least one message, found none.")
-    return tuple(_with_spoken_calls([_message(message, f"messages[{at}]") for at, message in enumerate(messages)]))
+    return tuple(_with_spoken_calls([as_message(message, f"messages[{at}]") for at, message in enumerate(messages)]))
 
 
 def check_text(text: str, path: str) -> str:
@@ -85,7 +85,8 @@ def expected(path: str, what: str, found: Any) -> NoReturn:
     raise InvalidRequest(f"{path}: expected {what}, found {kind(found)}.")
 
 
-def _message(message: Mapping[str, Any] | Message, path: str) -> Message:
+def as_message(message: Mapping[str, Any] | Message, path: str) -> Message:
+    """One message, which stands at `path`. Raises as `normalise`."""
     if isinstance(message, Message):
         return _checked(message, path)
     if not isinstance(message, Mapping):
@@ -158,9 +159,9 @@ def _calls(message: Mapping[str, Any], path: str) -> tuple[ToolCall, ...]:
     if calls is not None and not is_array(calls):
         expected(f"{path}.tool_calls", "an array of tool calls", calls)
     if calls:
-        return tuple(_call(call, f"{path}.tool_calls[{at}]") for at, call in enumerate(calls))
+        return tuple(as_call(call, f"{path}.tool_calls[{at}]") for at, call in enumerate(calls))
     if message.get("function_call") is not None:  # OpenAI's form until 2023; clients that still send both say it twice
-        return (_call(message["function_call"], f"{path}.function_call"),)
+        return (as_call(message["function_call"], f"{path}.function_call"),)
     return ()
 
 
@@ -186,7 +187,7 @@ def _spoken_calls(content: str) -> tuple[ToolCall, ...]:
         return ()
     try:
         found = json.loads(content)
-        return tuple(_call(_spoken(call), "content") for call in (found if isinstance(found, list) else [found]))
+        return tuple(as_call(_spoken(call), "content") for call in (found if isinstance(found, list) else [found]))
     except (ValueError, RecursionError, InvalidRequest):
         return ()
 
@@ -201,7 +202,8 @@ def _spoken(call: Any) -> Any:
     return {"id": call.get("id"), "name": call.get("name"), "arguments": call.get("arguments", call.get("parameters"))}
 
 
-def _call(call: Any, path: str) -> ToolCall:
+def as_call(call: Any, path: str) -> ToolCall:
+    """One call, which stands at `path`, in any form. Raises as `normalise`."""
     if not isinstance(call, Mapping):
         expected(path, "a tool call", call)
     call_id = _optional_text(call, "id", path)

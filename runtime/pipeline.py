@@ -13,8 +13,7 @@ from runtime.errors import DocumentRefused, TimedOut
 from runtime.grammar import matcher_of
 from runtime.values import Done, Failed, Message, Request
 from runtime.wire import workers_ai
-
-MAX_SEED = 9_999_999_999  # the published bound
+from runtime.wire.body import MAX_SEED
 
 if TYPE_CHECKING:
     import queue
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A run that was asked for and has not begun: of which model, what the caller said, what its engine is asked, what
-    the answer has to pass, and until when it must have begun."""
+    the answer has to pass, and until when it must have begun. `as_text`: a document is given as its text."""
 
     choice: Choice
     inputs: Inputs
@@ -37,10 +36,11 @@ class Job:
     check: Check
     deadline: Deadline
     parity: bool = False
+    as_text: bool = False
 
     def answer(self) -> workers_ai.Answer:
         """What the events of the run are folded with."""
-        return workers_ai.Answer(parity=self.parity, is_document=self.inputs.document is not None)
+        return workers_ai.Answer(parity=self.parity, is_document=self.inputs.document is not None and not self.as_text)
 
     def result(self, answer: dict[str, Any]) -> Result | None:
         """What the caller gets; None where the answer does not pass and another is worth a try. Raises
@@ -49,7 +49,8 @@ class Job:
         if self.inputs.document is None:
             return result
         try:
-            result.parsed = self.check.parsed(answer["response"])
+            response = answer["response"]
+            result.parsed = self.check.parsed(workers_ai.value(response) if self.as_text else response)
         except DocumentRefused:
             # Without chance the next answer would be the same.
             if self.check.tries == 1 or self.request.sampling.temperature == 0:

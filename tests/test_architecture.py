@@ -59,6 +59,7 @@ RANKS = [
         "runtime.server.batches",
         "runtime.server.native",
         "runtime.server.metrics",
+        "runtime.server.openai",
         "runtime.server.app",
         "runtime.server.socketfile",
         "runtime.server",

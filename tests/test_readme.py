@@ -92,8 +92,8 @@ def test_a_command_gets_its_answer_from_the_server(place: Path, server: str, com
     assert '"errors":[{' not in done.stdout
 
 
-def test_the_python_client_gets_its_answer_from_the_server(place: Path, server: str) -> None:
-    (code,) = snippets("python server")
+@pytest.mark.parametrize("code", snippets("python server"), ids=lambda code: code.splitlines()[0])
+def test_a_python_client_gets_its_answer_from_the_server(place: Path, server: str, code: str) -> None:
     done = run(place, [sys.executable, "-c", code.replace(ADDRESS, server)])
     assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", True)
 

@@ -193,6 +193,7 @@ def test_a_silent_engine_is_covered_by_signs_of_life(slow_server: Scripted, slow
     with slow_server.http.stream("POST", "/ai/run/tiny", json=BODY) as reply:
         lines = (line for line in reply.iter_lines() if line)
         before = [json.loads(next(lines)[6:]) for _ in range(3)]
+        assert slow.submitted.wait(PATIENCE)
         slow.emit(Text("Hi"))
         while (piece := json.loads(next(lines)[6:])) == EMPTY:
             pass
@@ -205,6 +206,7 @@ def test_reading_a_long_prompt_is_covered_too(slow_server: Scripted, slow: Slow,
         lines = (line for line in reply.iter_lines() if line)
         for done in range(3):
             assert json.loads(next(lines)[6:]) == EMPTY
+            assert slow.submitted.wait(PATIENCE)
             slow.emit(Progress(done, 3))
 
 

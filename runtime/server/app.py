@@ -24,12 +24,12 @@ from runtime.errors import (
     UnknownModel,
     WrongMethod,
 )
-from runtime.server import batches, native
+from runtime.server import batches, native, openai
 from runtime.server.guards import MAX_BODY, Access, Guard, check_account, check_inputs, read_body
 from runtime.server.logs import Traced
 from runtime.server.metrics import Metrics, metrics
-from runtime.server.replies import refusal, reply
-from runtime.server.streams import EventStream, until_gone
+from runtime.server.replies import NO_ROUTE, refusal, reply
+from runtime.server.streams import EventStream, Native, until_gone
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
@@ -41,11 +41,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("llamalet.server")
 
 RUN = "/ai/run/{model:path}"
-NO_ROUTE = "No route for that URI"
 HINT = (
-    "llamalet answers POST /ai/run/{model}, GET /ai/models/search, /ai/models/schema, /ai/tasks/search, "
-    "/ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, "
-    "GET /healthz, /readyz, /loaded and /metrics"
+    "llamalet answers POST /ai/run/{model} and /ai/v1/chat/completions, GET /ai/models/search, /ai/models/schema, "
+    "/ai/tasks/search, /ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, "
+    "/v1/chat/completions, /v1/completions, /v1/responses, GET /v1/models, /healthz, /readyz, /loaded and /metrics"
 )
 
 
@@ -66,6 +65,7 @@ def application(
             Route(f"/client/v4/accounts/{{account_id}}{RUN}", run, methods=["POST"]),
             Route(RUN, run, methods=["POST"]),
             *native.ROUTES,
+            *openai.ROUTES,
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/loaded", loaded_models),
@@ -118,7 +118,7 @@ async def run(request: Request) -> Any:
     except UnknownModel as error:
         raise NoRoute(NO_ROUTE, str(error)) from None
     if job.inputs.stream:
-        return EventStream(ai, job)
+        return EventStream(ai, (job,), Native())
     result = await until_gone(request.receive, ai.answer(job))
     noted = () if ai.settings.parity else (job.inputs.ignored, job.inputs.deprecated)
     return reply(request.scope, envelope.success(result, *noted))

@@ -1,4 +1,4 @@
-"""What goes back: JSON in Cloudflare's envelope, with the id of the request."""
+"""What goes back: JSON in Cloudflare's envelope, or OpenAI's under `/v1`, with the id of the request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from runtime.errors import EngineClosed, ModelUnavailable, QueueFull, TimedOut, TooLarge, TooSlow
 from runtime.wire import envelope
+from runtime.wire.openai import errors
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from runtime.errors import LlamaletError
 
 _CLIENT_ID = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,127}")
+OPENAI = "/v1/"  # the addresses whose errors are OpenAI's: clients that know nothing of Cloudflare come there
+NO_ROUTE = "No route for that URI"
 RETRY_AFTER = "2"  # seconds; on a CPU an answer takes that long at least
 
 
@@ -46,10 +49,11 @@ def is_by_file(scope: Scope) -> bool:
 
 
 def headers(scope: Scope) -> dict[str, str]:
-    """Of every reply. The service names its requests so; the client's own name for this one goes back to it."""
-    given = client_id(scope)
-    echo = {} if given is None else {"x-request-id": given}
-    return {"cf-ai-req-id": request_id(scope), "cache-control": "no-store"} | echo
+    """Of every reply. The service names its requests so, and OpenAI's clients look for the other name, under which a
+    client's own name for its request goes back to it too."""
+    named, given = request_id(scope), client_id(scope)
+    other = given or (named if _is_openai(scope) else None)
+    return {"cf-ai-req-id": named, "cache-control": "no-store"} | ({"x-request-id": other} if other else {})
 
 
 def reply(scope: Scope, body: Any, status: int = 200, **extra: str) -> Response:
@@ -67,10 +71,18 @@ def refusal(scope: Scope, error: LlamaletError, *, parity: bool = False) -> Resp
         extra["x_should_retry"] = "false"
     if isinstance(error, TooLarge | TooSlow):  # the rest of the body is still on its way
         extra["connection"] = "close"
-    return reply(scope, failure(scope, error, parity=parity), error.status, **extra)
+    status = errors.status(error) if _is_openai(scope) else error.status
+    return reply(scope, failure(scope, error, parity=parity), status, **extra)
 
 
 def failure(scope: Scope, error: LlamaletError, *, parity: bool = False) -> dict[str, Any]:
-    """The JSON that tells of an error, which is what became of the request."""
+    """The JSON that tells of an error, which is what became of the request, in the words of the API that was asked."""
     state(scope)["error"] = error.code
+    if _is_openai(scope):
+        return errors.failure(error)
     return envelope.failure(error, request_id(scope), parity=parity)
+
+
+def _is_openai(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.startswith(OPENAI)

@@ -1,10 +1,11 @@
-"""An answer on its way to a client that may leave at any moment."""
+"""Answers on their way to a client that may leave at any moment."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runtime.aio import EventQueue
 from runtime.errors import EngineError, LlamaletError
@@ -13,12 +14,12 @@ from runtime.values import Done, Failed
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from runtime.aio import AsyncRuntime
-    from runtime.pipeline import Job
+    from runtime.pipeline import Job, Ticket
     from runtime.values import Event
 
 log = logging.getLogger("llamalet.server")
@@ -47,17 +48,49 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-class EventStream:
-    """A response of server-sent events: `data:` lines, as the service streams them.
+class Script(Protocol):
+    """How the events of runs are written; each as `workers_ai.Answer.stream` shows it."""
 
-    What goes wrong before the first byte is an ordinary error; after it, the last event tells it, and `[DONE]` is
+    heartbeat: bytes  # a sign of life
+
+    def lines(self, at: int, event: Mapping[str, Any]) -> bytes:
+        """For an event of the run `at`."""
+
+    def end(self) -> bytes:
+        """Behind the end of the last run."""
+
+    def failure(self, told: Mapping[str, Any]) -> bytes:
+        """For an error, when others were written: the last."""
+
+
+class Native:
+    """As the service writes the events of one run."""
+
+    heartbeat = envelope.line(envelope.HEARTBEAT)
+
+    def lines(self, at: int, event: Mapping[str, Any]) -> bytes:
+        return envelope.line(event)
+
+    def end(self) -> bytes:
+        return envelope.END
+
+    def failure(self, told: Mapping[str, Any]) -> bytes:
+        return envelope.line({**envelope.HEARTBEAT, **told})
+
+
+class EventStream:
+    """A response of server-sent events: those of one run, or of several side by side, as `script` writes them.
+
+    What goes wrong before the first byte is an ordinary error; after it, the last event tells it, and the end is
     missing.
     """
 
-    def __init__(self, ai: AsyncRuntime, job: Job) -> None:
-        self._ai, self._job = ai, job
-        self._events, self._answer = EventQueue(), job.answer()
-        self._parity = ai.settings.parity
+    def __init__(self, ai: AsyncRuntime, jobs: Sequence[Job], script: Script) -> None:
+        self._ai, self._jobs, self._script = ai, jobs, script
+        self._events: EventQueue[tuple[int, Event]] = EventQueue()
+        self._answers = [job.answer() for job in jobs]
+        self._tickets: list[Ticket] = []
+        self._running = len(jobs)
         self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,41 +101,44 @@ class EventStream:
         try:
             await self._pass_on(scope, send)
         except LlamaletError as error:
-            await refusal(scope, error, parity=self._parity)(scope, receive, send)
+            await refusal(scope, error, parity=self._ai.settings.parity)(scope, receive, send)
         finally:
             starting.cancel()
-            if starting.done() and not starting.cancelled() and (ticket := starting.result()):
+            for ticket in self._tickets:
                 ticket.cancel()
 
-    async def _start(self) -> Any:
-        """Begin the run. That it could not be begun is its first and last event."""
-        try:
-            return await self._ai.start(self._job, self._events.emit)
-        except LlamaletError as error:
-            self._events.put_nowait(Failed(error))
-        except Exception:
-            log.exception("a run could not be begun")
-            self._events.put_nowait(Failed(EngineError("The run could not be begun.")))
-        return None
+    async def _start(self) -> None:
+        """Begin the runs. That one could not be begun is its first and last event."""
+        for at, job in enumerate(self._jobs):
+            emit = functools.partial(self._emit, at)
+            try:
+                self._tickets.append(await self._ai.start(job, emit))
+            except LlamaletError as error:
+                emit(Failed(error))
+                return
+            except Exception:
+                log.exception("a run could not be begun")
+                emit(Failed(EngineError("The run could not be begun.")))
+                return
+
+    def _emit(self, at: int, event: Event) -> None:
+        self._events.emit((at, event))
 
     async def _pass_on(self, scope: Scope, send: Send) -> None:
         """Write what there is as soon as it is there, all of it at once."""
         now = asyncio.get_running_loop().time
         silent_until = now() + FIRST_BYTE
-        ended = False
-        while not ended:
-            events = await self._batch(silent_until)
-            ended = bool(events) and isinstance(events[-1], Done | Failed)
-            lines = self._lines(scope, events)
+        while self._running:
+            lines = self._lines(scope, await self._batch(silent_until))
             if not lines and now() >= silent_until:
-                lines = envelope.line(envelope.HEARTBEAT)
-            if lines or ended:
-                await self._write(scope, send, lines, more=not ended)
+                lines = self._script.heartbeat
+            if lines or not self._running:
+                await self._write(scope, send, lines, more=bool(self._running))
                 silent_until = now() + HEARTBEAT
 
-    async def _batch(self, until: float) -> list[Event]:
+    async def _batch(self, until: float) -> list[tuple[int, Event]]:
         """All events that have come, waiting for the first; none when the time is over."""
-        events: list[Event] = []
+        events: list[tuple[int, Event]] = []
         try:
             async with asyncio.timeout_at(until):
                 events.append(await self._events.get())
@@ -112,16 +148,19 @@ class EventStream:
             events.append(self._events.get_nowait())
         return events
 
-    def _lines(self, scope: Scope, events: list[Event]) -> bytes:
-        """Raises what the run failed with, if nothing was written yet."""
+    def _lines(self, scope: Scope, events: list[tuple[int, Event]]) -> bytes:
+        """Raises what a run failed with, if nothing was written yet."""
         lines = b""
-        for event in events:
+        for at, event in events:
             if isinstance(event, Failed) and (self._has_begun or lines):
+                self._running = 0
                 error = event.error if isinstance(event.error, LlamaletError) else EngineError(str(event.error))
-                return lines + envelope.line(envelope.HEARTBEAT | failure(scope, error, parity=self._parity))
-            shown = self._answer.stream(event)
-            lines += envelope.line(shown) if shown is not None else b""
-            lines += envelope.END if isinstance(event, Done) else b""
+                return lines + self._script.failure(failure(scope, error, parity=self._ai.settings.parity))
+            shown = self._answers[at].stream(event)
+            lines += self._script.lines(at, shown) if shown is not None else b""
+            if isinstance(event, Done):
+                self._running -= 1
+                lines += b"" if self._running else self._script.end()
         return lines
 
     async def _write(self, scope: Scope, send: Send, lines: bytes, *, more: bool) -> None:

@@ -12,6 +12,7 @@ from runtime.values import Message
 
 MAX_DEPTH = 136  # nested arrays and objects: a schema may have 128 (`runtime.grammar.limits`), and stands some deep
 MAX_BITS = 1024  # of a whole number, as in a float; Python itself does not print those of 4300 digits
+MAX_SEED = 9_999_999_999  # the published bound, from 1 on
 MAX_TOKENS = 2**31 - 1  # llama.cpp counts tokens in 32 bits; what the context leaves is the engine's to say
 SHOWN = 60  # characters of a wrong value, or of a key, that a message repeats
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 IGNORED, DEPRECATED = 1000, 1001  # ours: from the least code on that Cloudflare's clients take for one of `messages`
 
 HEARTBEAT = {"response": ""}  # the service sends such events too, and clients add nothing to nothing
+COMMENT = b": \n\n"  # a sign of life that is no event, for clients that take every event for a piece of an answer
 END = b"data: [DONE]\n\n"
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")  # to some readers, of Python above all; JSON lets them stand
 

@@ -73,7 +73,7 @@ def read(body: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str]]:
         given["messages"] = [{"role": message.role, "content": message.content} for message in messages]
     error = next(_validator(name, title).iter_errors(given), None)
     if error is not None:
-        raise InvalidRequest(_complaint(error))
+        raise InvalidRequest(complaint(error))
     known = _known(name, title)
     unknown = [key for key in given if key not in known]
     unknown += [f"options.{key}" for key in given.get("options", {}) if key != "rejectIfBusy"]
@@ -181,7 +181,8 @@ def _without_nulls(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _complaint(error: ValidationError) -> str:
+def complaint(error: ValidationError) -> str:
+    """Path, expected and found."""
     while error.validator == "oneOf" and error.context:
         # Of the forms of a tool, the one is meant that goes wrong deepest; of equals, the first.
         error = max(published.first_of_branches(error), key=lambda first: len(first.relative_path))

@@ -23,7 +23,7 @@ from runtime.wire.lenient import EXTENSIONS
 if TYPE_CHECKING:
     from runtime.values import Event, Timings, Usage
 
-__all__ = ["EXTENSIONS", "NEVER", "Answer", "merged", "parse"]
+__all__ = ["EXTENSIONS", "NEVER", "Answer", "merged", "parse", "value"]
 
 log = logging.getLogger("llamalet.wire")
 
@@ -184,12 +184,15 @@ class Answer:
             self._text.append(event.text)
 
     def _response(self) -> Any:
-        """The text, or what it says; of a document that was broken off by its caller there is only the text."""
         text = "".join(self._text)
-        if self._is_document:
-            with contextlib.suppress(ValueError):
-                return json.loads(text)
-        return text
+        return value(text) if self._is_document else text
+
+
+def value(text: str) -> Any:
+    """What the text of a document says; of one that was broken off by its caller there is only the text."""
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return text
 
 
 def _call(call: ToolCall, index: int, parity: bool = False) -> dict[str, Any]:
