@@ -1,0 +1,137 @@
+"""Conversations with tools: requests, calls, results, and what is said of those."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from scripts.demo import values, words
+from scripts.demo.designs import Design, design, designed
+from scripts.demo.values import spoken
+
+if TYPE_CHECKING:
+    from random import Random
+
+NO_TOOL = "None of my tools can do that."
+ASKING = (
+    "{vp}.", "{vp}", "Please {vp}.", "please {vp}", "Can you {vp}?", "Could you {vp}?", "Could you please {vp}?", "I need you to {vp}.",
+    "I want to {vp}.", "I would like to {vp}.", "I'd like to {vp}.", "Help me {vp}.", "Hi, {vp} please.", "Hey, can you {vp}?", "Now {vp}.",
+    "We have to {vp}.", "We need to {vp} today.", "Would you {vp}?", "Would you mind? I have to {vp}.", "Let's {vp}.", "{vp}, please.",
+    "{vp}, thank you.", "You should {vp}.", "It is time to {vp}.", "My boss wants me to {vp}.", "Hello! Please {vp}.", "Go ahead and {vp}.",
+    "Quick: {vp}.", "I forgot to {vp}.", "Can I {vp}?", "How do I {vp}? Do it for me.", "Next, {vp}.", "Then {vp}.", "Is it possible to {vp}?",
+    "Do me a favor and {vp}.", "I was asked to {vp}.", "Don't forget to {vp}.", "Time to {vp}!", "Ok, {vp}.", "Right now, {vp}.",
+)  # fmt: skip
+WANTING = (
+    "What is the {np}?", "What's the {np}?", "What about the {np}?", "I need the {np}.", "I need a {np}.", "I want a {np}.", "Where is the {np}?",
+    "How is the {np}?", "Is there a {np}?", "Are there any {np}?", "Do you know the {np}?", "Which {np} is there?", "Any {np}?", "{np}?", "{np}",
+    "The {np}, please.", "Who knows the {np}?", "Give me the {np}.", "Show me the {np}.", "Tell me the {np}.", "I am looking for a {np}.",
+    "A {np}, please.", "Got a {np}?", "What do you have on the {np}?", "I'm curious about the {np}.", "How much is the {np}?", "Let me see the {np}.",
+    "We need a {np}.", "Could I have the {np}?", "May I get a {np}?", "My friend asks about the {np}.", "There should be a {np}.",
+)  # fmt: skip
+TAILS = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    " Thanks!",
+    " Thank you.",
+    " It is urgent.",
+    " No rush.",
+    " I am in a hurry.",
+    " Thanks a lot.",
+)
+
+
+def request(random: Random, tool: Design) -> tuple[str, dict[str, Any]]:
+    """What somebody says who wants `tool`, and the arguments that say gives: all that are required, some of the rest."""
+    phrases: list[str] = []
+    given: dict[str, Any] = {}
+    for one in tool.parameters:
+        if one.required or random.random() < 0.5:
+            new = one.values(random)
+            phrases.append(one.phrase(random, new))
+            given |= new
+    random.shuffle(phrases)
+    joined = (" " if random.random() < 0.7 else ", ").join(phrases)
+    thing = tool.thing if random.random() < 0.85 else f"{tool.thing}s"
+    if random.random() < 0.25:
+        thing = f"{random.choice(words.ADJECTIVES)} {thing}"
+    verb = random.choice(words.VERBS[tool.verb])
+    return _worded(random, verb, thing, joined) + random.choice(TAILS), given
+
+
+def _worded(random: Random, verb: str, thing: str, joined: str) -> str:
+    tail = f" {joined}" if joined else ""
+    if joined and random.random() < 0.1:  # what it is about comes first
+        text = f"{joined}: {random.choice(('', verb + ' '))}{random.choice(('the ', 'a ', ''))}{thing}"
+    elif joined and random.random() < 0.15:
+        text = random.choice(WANTING).format(np=thing) + " " + joined.capitalize()[:1] + joined[1:] + "."
+    elif random.random() < 0.6:
+        text = random.choice(ASKING).format(
+            vp=f"{verb} {random.choice(('the ', 'a ', 'my ', 'our ', ''))}{thing}{tail}"
+        )
+    else:
+        text = random.choice(WANTING).format(np=thing + tail)
+    return text if random.random() < 0.1 else text[:1].upper() + text[1:]
+
+
+def result(random: Random) -> tuple[dict[str, Any], str]:
+    """What a tool returns, and the sentence that states it."""
+    entries = {values.key(random): values.anything(random) for _ in range(random.choice((1, 1, 2, 2, 3)))}
+    parts = [
+        f"the {spoken(name)} is {json.dumps(value) if not isinstance(value, str) else value}"
+        for name, value in entries.items()
+    ]
+    said = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    return entries, said[:1].upper() + said[1:] + "."
+
+
+def conversation(random: Random, level: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Messages, the last of them the assistant's, and the tools. `level` from 0, a short one, to 1, as they may be."""
+    tools = _tools(random, level)
+    messages: list[dict[str, Any]] = []
+    for _ in range(random.choice((1, 2, 3, 4, 5, 6))):
+        messages += _turn(random, tools)
+    return messages, [tool.definition for tool in tools]
+
+
+def _tools(random: Random, level: float) -> list[Design]:
+    tools: list[Design] = []
+    most = 1 + round(2 * level)
+    for _ in range(random.randint(1, 1 + round(3 * level))):
+        if tools and random.random() < 0.15:  # another verb for the same thing
+            other = random.choice(tools)
+            verb = random.choice([verb for verb in words.VERBS if not _alike(verb, other.verb)])
+            new = designed(random, verb, other.thing, most)
+        else:
+            new = design(random, {part for tool in tools for part in tool.thing.split()}, most)
+        if new.name not in [tool.name for tool in tools]:
+            tools.append(new)
+    return tools
+
+
+def _alike(verb: str, other: str) -> bool:
+    return bool({*words.VERBS[verb]} & {*words.VERBS[other]})
+
+
+def _turn(random: Random, tools: list[Design]) -> list[dict[str, Any]]:
+    if random.random() < 0.2:
+        missing = design(random, {part for tool in tools for part in tool.thing.split()}, 2)
+        return [user(request(random, missing)[0]), assistant(NO_TOOL)]
+    tool = random.choice(tools)
+    text, given = request(random, tool)
+    ordered = {name: given[name] for one in tool.parameters for name in one.names if name in given}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"name": tool.name, "arguments": ordered}]}
+    returned, said = result(random)
+    content = json.dumps(returned) if random.random() < 0.6 else returned
+    return [user(text), call, {"role": "tool", "name": tool.name, "content": content}, assistant(said)]
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
