@@ -60,6 +60,7 @@ RANKS = [
         "runtime.server.native",
         "runtime.server.metrics",
         "runtime.server.openai",
+        "runtime.server.playground",
         "runtime.server.app",
         "runtime.server.socketfile",
         "runtime.server",

@@ -97,13 +97,48 @@ def test_an_allowed_page_is_let_in(origin: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize(
     "origin",
-    ["", "null", "file://", "http://localhost", "http://localhost:8788", "http://localhost.evil.com",
+    ["", "null", "file://", "https://localhost", "http://localhost:8788", "http://localhost.evil.com",
      "https://app.example.evil.com", "http://app.example", "https://app.example:8443", "https://evil.com/app.example",
      f"{PAGE}, {PAGE}"],
 )  # fmt: skip
 def test_any_other_page_is_refused_whatever_the_method(origin: str, method: str) -> None:
     found = scope(("host", "localhost"), ("origin", origin), method=method)
     assert verdict(found, origins=(PAGE,)) is Forbidden
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("localhost:8788", "http://localhost:8788"), ("LocalHost:8788", "HTTP://localhost:8788"),
+     ("127.0.0.1:8788", "http://127.0.0.1:8788"), ("[::1]:8788", "http://[::1]:8788"), ("box.lan", "http://box.lan")],
+)  # fmt: skip
+def test_the_page_of_this_server_itself_is_let_in(host: str, origin: str) -> None:
+    assert verdict(scope(("host", host), ("origin", origin)), hosts=("box.lan",)) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("localhost:8788", "http://localhost:3000"), ("localhost:8788", "http://127.0.0.1:8788"),
+     ("localhost:8788", "http://localhost"), ("localhost", "http://localhost:80"),
+     ("localhost:8788", "https://localhost:8788"), ("localhost:8788", "http://localhost:8788/"),
+     ("localhost:8788", "http://x@localhost:8788"), ("localhost:8788", "localhost:8788"), ("localhost", "null"),
+     ("127.0.0.1:8788", "http://0.0.0.0:8788"), ("evil.com:8788", "http://evil.com:8788"),
+     ("0.0.0.0:8788", "http://0.0.0.0:8788"), ("localhost.evil.com:8788", "http://localhost.evil.com:8788")],
+)  # fmt: skip
+def test_a_page_of_another_port_scheme_or_name_or_of_a_name_rebound_to_us_is_none_of_ours(
+    host: str, origin: str
+) -> None:
+    assert verdict(scope(("host", host), ("origin", origin))) is Forbidden
+
+
+def test_behind_a_proxy_that_adds_tls_the_page_is_our_own_too() -> None:
+    found = scope(("host", "box.lan"), ("origin", "https://box.lan")) | {"scheme": "https"}
+    assert verdict(found, hosts=("box.lan",)) is None
+
+
+def test_its_own_page_needs_the_token_like_anyone() -> None:
+    own = (("host", "localhost"), ("origin", "http://localhost"))
+    assert verdict(scope(*own), token=TOKEN) is NoToken
+    assert verdict(scope(*own, BEARER), token=TOKEN) is None
 
 
 def test_two_origins_are_a_bad_header() -> None:
@@ -158,13 +193,18 @@ def test_anything_else_is_no_token(headers: list[tuple[str, str]], error: type[L
     assert verdict(scope(("host", "localhost"), *headers), token=TOKEN) is error
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_the_states_need_no_token(path: str) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/playground/app.js", "/playground/style.css"])
+def test_the_states_and_the_page_need_no_token(path: str) -> None:
     assert verdict(scope(("host", "localhost"), path=path), token=TOKEN) is None
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz/", "//healthz", "/healthz/../ai/run/tiny", "/HEALTHZ"])
-def test_what_only_looks_like_the_states_needs_the_token(path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["", "//", "/healthz/", "//healthz", "/healthz/../ai/run/tiny", "/HEALTHZ", "/playground", "/playground/",
+     "/playground/files", "/playground/../ai/run/x.js", "/playground//app.js", "/playground/app.js/",
+     "/x/playground/app.js", "/playground/app.js\n", "/ai/run/app.js"],
+)  # fmt: skip
+def test_what_only_looks_like_them_needs_the_token(path: str) -> None:
     assert verdict(scope(("host", "localhost"), path=path), token=TOKEN) is NoToken
 
 

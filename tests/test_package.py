@@ -31,6 +31,13 @@ def test_the_wheel_carries(unpacked: Path, name: str) -> None:
     assert (unpacked / "runtime" / "data" / name).exists()
 
 
+def test_the_wheel_carries_all_of_the_playground(unpacked: Path) -> None:
+    ours, theirs = (
+        sorted(path.name for path in (root / "runtime" / "playground").iterdir()) for root in (ROOT, unpacked)
+    )
+    assert ours == theirs
+
+
 def test_the_wheel_is_typed_and_carries_licence_and_notice(unpacked: Path) -> None:
     assert (unpacked / "runtime" / "py.typed").exists()
     assert {path.name for path in unpacked.glob("*.dist-info/licenses/*")} == {"LICENSE", "NOTICE"}

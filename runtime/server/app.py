@@ -24,7 +24,7 @@ from runtime.errors import (
     UnknownModel,
     WrongMethod,
 )
-from runtime.server import batches, native, openai
+from runtime.server import batches, native, openai, playground
 from runtime.server.guards import MAX_BODY, Access, Guard, check_account, check_inputs, read_body
 from runtime.server.logs import Traced
 from runtime.server.metrics import Metrics, metrics
@@ -44,7 +44,7 @@ RUN = "/ai/run/{model:path}"
 HINT = (
     "llamalet answers POST /ai/run/{model} and /ai/v1/chat/completions, GET /ai/models/search, /ai/models/schema, "
     "/ai/tasks/search, /ai/authors/search and /ai/finetunes, with or without /client/v4/accounts/{id}, "
-    "/v1/chat/completions, /v1/completions, /v1/responses, GET /v1/models, /healthz, /readyz, /loaded and /metrics"
+    "/v1/chat/completions, /v1/completions, /v1/responses, GET /v1/models, /, /healthz, /readyz, /loaded and /metrics"
 )
 
 
@@ -70,6 +70,7 @@ def application(
             Route("/readyz", readyz),
             Route("/loaded", loaded_models),
             Route("/metrics", metrics),
+            *([] if ai.settings.parity else playground.routes()),  # the service has no page there
         ],
         middleware=_middleware(ai.settings, counted),
         exception_handlers={

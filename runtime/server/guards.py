@@ -2,7 +2,8 @@
 
 A server on loopback is in reach of every page in the user's browser. A page can send it simple requests without
 asking, and by rebinding a name of its own to 127.0.0.1 it could read the answers too. So the Host header must name this
-machine, and a request that comes from a page, which its Origin header tells, is refused unless that page is allowed.
+machine, and a request that comes from a page, which its Origin header tells, is refused unless that page is allowed, or
+is this server's own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
     from runtime.settings import Settings
 
-OPEN = ("/healthz", "/readyz")  # say nothing that needs a token
+OPEN = ("/", "/healthz", "/readyz")  # say nothing that needs a token
+OPEN_FILE = re.compile(r"/playground/[a-z]+\.(?:css|js|svg)")  # of the page at /, which sends a token itself
 MAX_BODY = 1024 * 1024  # bytes: far more text than any context holds
 DISCARDED = 16 * MAX_BODY  # read and thrown away, so that the client is through with sending and reads why
 BODY_SECONDS = 30.0
@@ -87,11 +89,11 @@ def check(scope: Scope, access: Access) -> None:
     if not by_file:
         _check_host(scope, access)
     origin = _header(scope, b"origin")
-    if origin is not None and origin.lower() not in access.origins:
+    if origin is not None and origin.lower() not in access.origins and (by_file or not _is_own(origin, scope)):
         raise Forbidden(
             "Unauthorized to access requested resource", f"The page {origin[:80]!r} is not in the setting `origins`."
         )
-    if access.tokens is not None and scope["path"] not in OPEN and not by_file:
+    if access.tokens is not None and not _is_open(scope["path"]) and not by_file:
         state(scope)["user"] = _owner(scope, access.tokens)
 
 
@@ -167,6 +169,19 @@ def _check_host(scope: Scope, access: Access) -> None:
         raise Forbidden(
             "Unauthorized to access requested resource", f"The host {host[:80]!r} is not in the setting `hosts`."
         )
+
+
+def _is_own(origin: str, scope: Scope) -> bool:
+    """Whether the page came from the address that the request goes to.
+
+    `_check_host` has let that address in: it is no name that a page could have rebound to this machine. Another port is
+    another program, whose pages are strangers.
+    """
+    return origin.lower() == f"{scope.get('scheme', 'http')}://{_header(scope, b'host')}".lower()
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or OPEN_FILE.fullmatch(path) is not None
 
 
 def _is_address(host: str) -> bool:
