@@ -27,6 +27,9 @@ WANTING = (
     "The {np}, please.", "Who knows the {np}?", "Give me the {np}.", "Show me the {np}.", "Tell me the {np}.", "I am looking for a {np}.",
     "A {np}, please.", "Got a {np}?", "What do you have on the {np}?", "I'm curious about the {np}.", "How much is the {np}?", "Let me see the {np}.",
     "We need a {np}.", "Could I have the {np}?", "May I get a {np}?", "My friend asks about the {np}.", "There should be a {np}.",
+    "Somebody has to see to the {np}. Can you?", "The {np} needs to be done. Please do it.", "The {np} is what I am after.", "Take care of the {np}.",
+    "It's about the {np}. Can you handle that?", "We were told to ask for the {np}.", "Sort out the {np} for me.", "I have a question about the {np}.",
+    "Deal with the {np}, would you?", "It is the {np} that we need.", "Bring the {np}.", "Please see that the {np} happens. Can you do it?", "A {np} is missing.",
 )  # fmt: skip
 TAILS = (
     "",
@@ -44,8 +47,10 @@ TAILS = (
 )
 
 
-def request(random: Random, tool: Design) -> tuple[str, dict[str, Any]]:
-    """What somebody says who wants `tool`, and the arguments that say gives: all that are required, some of the rest."""
+def request(random: Random, tool: Design, *, is_alone: bool = True) -> tuple[str, dict[str, Any]]:
+    """What somebody says who wants `tool`, and the arguments in it: all that are required, some of the rest.
+
+    is_alone: no other tool is for the same thing."""
     phrases: list[str] = []
     given: dict[str, Any] = {}
     for one in tool.parameters:
@@ -59,6 +64,8 @@ def request(random: Random, tool: Design) -> tuple[str, dict[str, Any]]:
     if random.random() < 0.25:
         thing = f"{random.choice(words.ADJECTIVES)} {thing}"
     verb = random.choice(words.VERBS[tool.verb])
+    if is_alone and random.random() < 0.25:  # the thing must tell, since people do not know the tool's verb
+        verb = random.choice((values.word(random), random.choice(words.VERBS[random.choice(list(words.VERBS))])))
     return _worded(random, verb, thing, joined) + random.choice(TAILS), given
 
 
@@ -121,7 +128,8 @@ def _turn(random: Random, tools: list[Design]) -> list[dict[str, Any]]:
         missing = design(random, {part for tool in tools for part in tool.thing.split()}, 2)
         return [user(request(random, missing)[0]), assistant(NO_TOOL)]
     tool = random.choice(tools)
-    text, given = request(random, tool)
+    is_alone = not any(other.thing == tool.thing for other in tools if other is not tool)
+    text, given = request(random, tool, is_alone=is_alone)
     ordered = {name: given[name] for one in tool.parameters for name in one.names if name in given}
     call = {"role": "assistant", "content": None, "tool_calls": [{"name": tool.name, "arguments": ordered}]}
     returned, said = result(random)

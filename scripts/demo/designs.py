@@ -40,6 +40,8 @@ CHOICES = {
 BY_NAME = (
     "with {n} {0}", "{n} {0}", "where the {n} is {0}", "the {n} is {0}", "with {0} as the {n}", "with a {n} of {0}", "and {n} {0}",
     "using {n} {0}", "the {n} should be {0}", "{n}: {0}", "with the {n} {0}", "for {n} {0}", "({n} {0})", "having {n} {0}",
+    "the {0} {n}", "with the {0} {n}", "in the {0} {n}", "at the {0} {n}", "using the {0} {n}", "from the {0} {n}", "for the {0} {n}", "{0} {n}", "to {n} {0}",
+    "with {0} {n}", "of {n} {0}", "in {n} {0}", "to {0}", "from {0}", "under {0}", "whose {n} is {0}", "on the {n} {0}", "by the {n} {0}", "its {n} being {0}",
 )  # fmt: skip
 
 EXPLAINED = (
@@ -53,6 +55,8 @@ DESCRIPTIONS = (
     "{V}s a {n}", "{V}s the {n} for a {p}.", "Use this to {v} a {n}.", "A tool to {v} the {n}", "{V} information about a {n}",
     "Lets the user {v} a {n}.", "{V} one {n}", "This function can {v} a {n}.", "{N} service: {v} a {n}", "{N}: {v}", "{V} any {n} and {m}",
     "{V} a {n} in the {m}.", "{V} the {n} from the {m} system", "Returns the {n}.", "The {n} of a given {p}", "Current {n}", "{N} tool",
+    "{V} a {n} and {w} the {m}", "{W} the {m} of a {n}", "{W} out about a {n}", "When you need to {w} a {n}", "{N} {m}s", "Everything on a {n}: {w}, {v}",
+    "{V} a {n} for somebody", "{V} a {n} at a {m}, with its {p}", "{W} a {m} with the {n}", "The {n}, if there is one", "Where a {n} is", "How a {n} is {w}",
 )  # fmt: skip
 
 
@@ -103,7 +107,15 @@ def designed(random: Random, verb: str, thing: str, most: int) -> Design:
     if required or random.random() < 0.5:
         schema["required"] = required
     other = random.choice(words.NOUNS)
-    filled = {"v": verb, "V": verb.capitalize(), "n": thing, "N": thing.capitalize(), "m": other}
+    filled = {
+        "v": verb,
+        "V": verb.capitalize(),
+        "n": thing,
+        "N": thing.capitalize(),
+        "m": other,
+        "w": values.word(random),
+    }
+    filled["W"] = filled["w"].capitalize()
     filled["p"] = spoken(next(iter(properties), other))
     description = random.choice(DESCRIPTIONS).format(**filled)
     name = _name(random, verb, thing)
