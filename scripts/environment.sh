@@ -59,19 +59,38 @@ ensure() {
     printf '%s' "$wanted" >"$stamp"
 }
 
-# What the tests of JavaScript clients need, where npm is. Without it those tests skip, so a failure is only told.
+# JavaScript packages that tests/clients uses, where npm is. Without them their tests skip, so a failure is only told.
 ensure_node_packages() {
     stamp=tests/clients/node_modules/installed
-    wanted=$(cksum <tests/clients/package.json)
+    wanted=$(cat tests/clients/package.json tests/clients/package-lock.json | cksum)
     command -v npm >/dev/null || return 0
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
-    # No lock file: it would name the registry that this machine happens to use. The versions are exact without it.
-    if npm install --prefix tests/clients --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+    echo "Installing the JavaScript packages that the tests use: 0.4 GB, once." >&2
+    if npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error \
         --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=1000 >"$venv/npm.log" 2>&1; then
         printf '%s' "$wanted" >"$stamp"
     else
         echo "npm could not install the packages of tests/clients ($venv/npm.log says why): its tests will skip." >&2
     fi
+}
+
+# Python packages that tests/clients uses, each list in an environment of its own: they need other versions than we do,
+# and than each other. Without them their tests skip.
+ensure_client_environments() {
+    for list in tests/clients/*.txt; do
+        place=.cache/clients/$(basename "$list" .txt)
+        wanted="$("$bin/python" --version) $(cksum <"$list")"
+        [ "$(cat "$place/installed" 2>/dev/null)" = "$wanted" ] && continue
+        echo "Installing the Python packages of $list, once." >&2
+        rm -rf "$place"
+        if "$bin/python" -m venv --without-pip "$place" && "$bin/python" -m pip --python "$place" install \
+            --disable-pip-version-check --prefer-binary --retries 1 -r "$list" >"$venv/clients.log" 2>&1; then
+            printf '%s' "$wanted" >"$place/installed"
+        else
+            echo "pip could not install the packages of $list ($venv/clients.log says why): its tests will skip." >&2
+            rm -rf "$place"
+        fi
+    done
 }
 
 # The JSON Schema Test Suite, which is in the source of jsonschema. Without it those tests skip, so a failure is only told.

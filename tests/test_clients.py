@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import cloudflare
@@ -18,15 +17,17 @@ import pytest
 from huggingface_hub import constants
 
 from tests.models import canary_model, expected, key_token
+from tests.programs import PACKAGES, started
 from tests.servers import ACCOUNT, Hub, serving
 from tests.shared import needs_shared, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from tests.programs import Program
     from tests.servers import Running
 
-HERE = Path(__file__).with_name("clients")
 TOKEN = "a-token-of-the-suite"
 KEY = 7
 
@@ -40,10 +41,6 @@ INPUTS: list[dict[str, Any]] = [
 ]
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or not (HERE / "node_modules" / "cloudflare").is_dir(),
-    reason="needs node, and tests/clients/node_modules, into which scripts/test puts Cloudflare's package",
-)
 
 
 @pytest.fixture(scope="module")
@@ -229,34 +226,22 @@ def failed(error: cloudflare.APIStatusError) -> Outcome:
 class NodeClient:
     """The package `cloudflare` for Node, in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, program: Program) -> None:
+        self._program = program
 
     def __call__(self, model: str, params: dict[str, Any], *, stream: bool = False, token: str = TOKEN) -> Outcome:
-        assert self._process.stdin
-        assert self._process.stdout
-        call = {"model": model, "params": params, "stream": stream, "token": token}
-        print(json.dumps(call), file=self._process.stdin, flush=True)
-        given = json.loads(self._process.stdout.readline())
-        error = given.pop("error", {})
-        wrong = {"error": error["name"], **error, "codes": tuple(error["codes"])} if error else {}
-        wrong.pop("name", None)
-        return Outcome(**given, **wrong)._replace(lines=tuple(given.get("lines", ())))
+        given = self._program("run", model=model, params=params, stream=stream, key=token)
+        lists = {name: tuple(given[name]) for name in ("lines", "codes") if name in given}
+        return Outcome(**{**given, **lists})
 
 
 @pytest.fixture(scope="module")
-def node(server: Running) -> Iterator[NodeClient]:
-    environment = {"PATH": os.environ["PATH"], "CLOUDFLARE_ACCOUNT_ID": ACCOUNT}
-    environment |= {"CLOUDFLARE_BASE_URL": f"{server.url}/client/v4", "CLOUDFLARE_API_TOKEN": TOKEN}
-    command = ["node", "client.mjs"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=HERE, env=environment, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
-        yield NodeClient(process)
-        assert process.stdin
-        process.stdin.close()
+def node(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeClient]:
+    with started(PACKAGES["cloudflare.js"], server.url, TOKEN, tmp_path_factory.mktemp("node")) as program:
+        yield NodeClient(program)
 
 
-@pytest.fixture(params=["python", "async python", pytest.param("node", marks=needs_node)])
+@pytest.fixture(params=["python", "async python", pytest.param("node", marks=PACKAGES["cloudflare.js"].mark)])
 def client(request: pytest.FixtureRequest, server: Running) -> Client:
     if request.param == "node":
         found: NodeClient = request.getfixturevalue("node")

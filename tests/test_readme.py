@@ -14,9 +14,9 @@ import pytest
 from runtime import catalog
 from runtime.settings import SETTINGS
 from tests.models import canary_adapter, random_model
+from tests.programs import HERE as CLIENTS
+from tests.programs import PACKAGES
 from tests.servers import Hub
-from tests.test_clients import HERE as CLIENTS
-from tests.test_clients import needs_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_a_python_client_gets_its_answer_from_the_server(place: Path, server: st
     assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", True)
 
 
-@needs_node
+@PACKAGES["cloudflare.js"].mark
 def test_the_javascript_client_gets_its_answer_from_the_server(server: str) -> None:
     (code,) = snippets("js server")
     command = ["node", "--input-type=module", "-e", code.replace(ADDRESS, server)]

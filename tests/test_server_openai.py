@@ -124,7 +124,9 @@ def test_at_cloudflares_addresses_errors_are_cloudflares(server: Scripted, prefi
     reply = server.ask({**CHAT, "model": "nothing"}, f"{prefix}/chat/completions")
     (error,) = reply.json()["errors"]
     assert (reply.status_code, error["code"], reply.json()["success"]) == (400, 5007, False)
-    assert error["message"].startswith("AiError: No such model: No such model nothing or task: There is no model 'nothing'.")
+    assert error["message"].startswith(
+        "AiError: No such model: No such model nothing or task: There is no model 'nothing'."
+    )
     assert reply.json()["error"]["message"] == error["message"]  # for OpenAI's clients, which are led there
 
 
