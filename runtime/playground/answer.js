@@ -21,15 +21,16 @@ export class Answer {
     this.element = h("div", { class: "answer running" }, this.text, this.parts, this.note);
   }
 
-  /** Show what an event of the stream brings. */
-  take(event) {
-    if (event.response || event.tool_calls) this.#begin();
-    if (event.response) {
-      this.content += event.response;
-      this.text.append(event.response);
-    }
-    if (event.finish_reason) this.#end(event);
-    else if (event.tool_calls) this.#grow(event.tool_calls);
+  /** Show what events of the stream bring. */
+  take(events) {
+    if (events.some((event) => event.response || event.tool_calls)) this.#begin();
+    const text = events.map((event) => event.response ?? "").join("");
+    this.content += text;
+    if (text) this.text.append(text);
+    const last = events.at(-1);
+    const deltas = events.flatMap((event) => (event.finish_reason ? [] : (event.tool_calls ?? [])));
+    if (last.finish_reason) this.#end(last);
+    else if (deltas.length) this.#grow(deltas);
   }
 
   /** It was stopped here. The server cancels what nobody listens to. */

@@ -73,9 +73,12 @@ async function run(into, request) {
   into.addAnswer(answer);
   $("scroll").scrollTop = $("scroll").scrollHeight;
   busy(control);
+  const shown = framed((events) => follow(() => answer.take(events)));
   try {
-    for await (const event of api.run(models.current(), request, control.signal)) follow(() => answer.take(event));
+    for await (const event of api.run(models.current(), request, control.signal)) shown.add(event);
+    shown.flush();
   } catch (problem) {
+    shown.flush();
     follow(() => (control.signal.aborted ? answer.stopped() : failed(answer, problem)));
   }
   busy(null);
@@ -107,6 +110,19 @@ function busy(control) {
 /** Where the next thing is written; on a touch screen that would bring up its keyboard unasked. */
 export function home() {
   $(matchMedia("(pointer: coarse)").matches ? "send" : "composed").focus();
+}
+
+/** Hand events on once a frame: to lay the page out after every token of a fast model takes longer than the model. */
+function framed(take) {
+  let waiting = [];
+  let frame = 0;
+  const flush = () => {
+    cancelAnimationFrame(frame);
+    const events = waiting;
+    [waiting, frame] = [[], 0];
+    if (events.length) take(events);
+  };
+  return { add: (event) => (waiting.push(event), (frame ||= requestAnimationFrame(flush))), flush };
 }
 
 /** Do what makes the conversation longer; who sees its end goes on to see it. */
