@@ -30,7 +30,7 @@ SEED = 20261121
 SMALL, LARGE, GROWTH = 4096, 8192, 5_000_000  # tokens of a batch, and after how many the larger are used
 RAMP = 6_000_000  # tokens until conversations are as long and hard as they get
 RATE, WARM, FALL = 3e-3, 300_000, 0.3  # of learning; tokens to warm up; the share at the end in which it falls to 0
-EVERY = 250_000  # tokens between two checkpoints
+EVERY = 500_000  # tokens between two checkpoints
 JUDGED = 400  # conversations that a checkpoint is judged by
 
 
