@@ -1,8 +1,8 @@
 """The exam of the demo model (docs/demo-model.md): cases that its training has not seen, through `Runtime`, greedy.
 
-    python -m scripts.examine_demo [FILE] [--wrong N]
+    python -m scripts.examine_demo FILE [--wrong N]
 
-FILE is a GGUF file; without one it is the model of the package. --wrong prints the first N failures of each kind.
+FILE is the model's GGUF file. --wrong prints the first N failures of each kind.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ FIXED = {"temperature": 0, "date": "21 Nov 2026"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?")
+    parser.add_argument("file")
     parser.add_argument("--wrong", type=int, default=0)
     parser.add_argument("--part", type=int, default=1, help="one case of so many only")
     chosen = parser.parse_args()
-    files, model = ([chosen.file], chosen.file) if chosen.file else ([], "demo")
-    with Runtime(files=files, context=4096) as ai:
-        exam = Exam(ai, model, chosen.wrong)
+    with Runtime(files=[chosen.file], context=4096) as ai:
+        exam = Exam(ai, chosen.file, chosen.wrong)
         tools = heldout.tools(SEED, 300)[:: chosen.part]
         exam.mark("tools, held to their schemas", tools, exam.calls)
         exam.mark("tools, free", tools, exam.calls_freely)
