@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SEED = 20261121
-SMALL, LARGE, GROWTH = 4096, 8192, 5_000_000  # tokens of a batch, and after how many the larger are used
+BATCH = 4096  # tokens
 RAMP = 6_000_000  # tokens until conversations are as long and hard as they get
 RATE, WARM, FALL = 3e-3, 300_000, 0.3  # of learning; tokens to warm up; the share at the end in which it falls to 0
 EVERY = 500_000  # tokens between two checkpoints
@@ -121,9 +121,8 @@ class Run:
                 loss, since, kept_at = 0.0, 0, self.progress.tokens
 
     def _pool(self) -> Iterator[lessons.Batch]:
-        size = SMALL if self.progress.tokens < GROWTH else LARGE
         level = min(1.0, 0.2 + self.progress.tokens / RAMP)
-        return lessons.batches(self.encoder, SEED + 1 + self.progress.pool, size, level)
+        return lessons.batches(self.encoder, SEED + 1 + self.progress.pool, BATCH, level)
 
     def _step(self, forward: Any, batch: lessons.Batch, tokens: int) -> float:
         rate = _rate(self.progress.tokens, tokens)
@@ -187,7 +186,7 @@ def _rate(done: int, tokens: int) -> float:
 
 
 def _judged(encoder: vocabulary.Encoder) -> list[lessons.Batch]:
-    made = [batch for seed in range(JUDGED // lessons.POOL + 1) for batch in lessons.batches(encoder, seed, SMALL, 1.0)]
+    made = [batch for seed in range(JUDGED // lessons.POOL + 1) for batch in lessons.batches(encoder, seed, BATCH, 1.0)]
     return made[: JUDGED // 32]
 
 
