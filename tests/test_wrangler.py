@@ -132,6 +132,12 @@ def test_an_error_has_the_name_and_the_message_of_the_bindings(worker: httpx.Cli
     assert re.match(r"5006: AiError: .*temperature: must be at most 5, found 9", error["message"])
 
 
+def test_a_model_that_there_is_not_has_the_bindings_code(worker: httpx.Client) -> None:
+    message = worker.post("/run", json=question(WORDS, "@cf/meta/llama-3.2-1b-instuct")).json()["message"]
+    assert message.startswith("5007: No such model @cf/meta/llama-3.2-1b-instuct or task. There is no model")
+    assert "Did you mean" in message
+
+
 def test_an_error_in_place_of_a_stream_is_thrown_too(worker: httpx.Client) -> None:
     assert worker.post("/stream", json=question(WORDS, temperature=9)).json()["message"].startswith("5006: ")
 

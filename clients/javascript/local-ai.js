@@ -36,7 +36,7 @@ export function localAI(baseUrl = 'http://localhost:8788', { token, fetch = glob
       const query = queueRequest ? '?queueRequest=true' : '';
       const response = await ask(`/ai/run/${model}${query}`, { method: 'POST', body, extraHeaders, signal });
       if (returnRawResponse) return response.ok && isJson(response) ? bare(response) : response;
-      return response.ok && !isJson(response) ? response.body : result(response);
+      return response.ok && !isJson(response) ? response.body : result(response, model);
     },
 
     /** The models that the server has: `search`, `task`, `page` and the like say which. */
@@ -48,10 +48,15 @@ export function localAI(baseUrl = 'http://localhost:8788', { token, fetch = glob
 
 const isJson = (response) => response.headers.get('content-type') === 'application/json';
 
-async function result(response) {
+// Of a model that there is not, the service's HTTP API says that there is no such route; its binding has a code for it.
+const noRoute = 7000;
+const noModel = (model, said) => `5007: No such model ${model} or task. ${said.match(/\((.*)\)/)?.[1] ?? ''}`.trim();
+
+async function result(response, model) {
   const text = await response.text();
   const { success, result: given, errors: [error] = [] } = isJson(response) ? JSON.parse(text) : {};
   if (success) return given;
+  if (model && error?.code === noRoute) throw new InferenceUpstreamError(noModel(model, error.message));
   throw new InferenceUpstreamError(error ? `${error.code}: ${error.message}` : `${response.status}: ${text}`);
 }
 
