@@ -123,6 +123,9 @@ class GatewayError(LlamaletError):
 
     code, status, exit_code = 7000, 400, 65
 
+    def __str__(self) -> str:  # their messages are no sentences
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class NoRoute(GatewayError):
     """No such address, or no such model in it."""

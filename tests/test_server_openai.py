@@ -13,6 +13,7 @@ from runtime.server import streams
 from runtime.values import Failed, Text
 from tests.fake_engine import FakeEngine, answer
 from tests.openai_shapes import data
+from tests.rawgguf import model_bytes
 from tests.servers import ACCOUNT, PATIENCE, Scripted, scripted
 
 if TYPE_CHECKING:
@@ -117,6 +118,17 @@ def error_of(reply: httpx.Response) -> tuple[int, str, str | None, str]:
     error = body["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     return reply.status_code, error["type"], error["param"], error["code"]
+
+
+def test_no_path_of_this_machine_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "secret" / "Other-Q8_0.gguf"
+    file.parent.mkdir()
+    file.write_bytes(model_bytes())
+    with scripted(tmp_path, files=[file]) as server:
+        listed = server.http.get("/v1/models").json()["data"]
+        asked = {**CHAT, "model": listed[-1]["id"]}
+        answered = server.will(answer("Hi")).ask(asked, "/v1/chat/completions").json()
+    assert [listed[-1]["id"], answered["model"]] == [file.name] * 2
 
 
 @pytest.mark.parametrize("prefix", [CLOUDFLARE, SHORT])

@@ -104,9 +104,9 @@ def _address(chosen: Settings) -> str:
 
 
 def _headers(chosen: Settings) -> dict[str, str]:
-    from runtime.server.guards import Access
+    from runtime.server.tokens import Tokens
 
-    tokens = Access.of(chosen).tokens
+    tokens = Tokens.of(chosen)
     return {} if tokens is None else {"authorization": f"Bearer {tokens.known[0].secret.decode()}"}
 
 

@@ -25,7 +25,7 @@ from runtime.errors import (
     WrongMethod,
 )
 from runtime.server import batches, native, openai, playground
-from runtime.server.guards import MAX_BODY, Access, Guard, check_account, check_inputs, read_body
+from runtime.server.guards import ACCOUNT, MAX_BODY, Access, Guard, check_account, check_inputs, read_body
 from runtime.server.logs import Traced
 from runtime.server.metrics import Metrics, metrics
 from runtime.server.replies import NO_ROUTE, refusal, reply
@@ -62,7 +62,7 @@ def application(
     counted = Metrics(ai)
     app = Starlette(
         routes=[
-            Route(f"/client/v4/accounts/{{account_id}}{RUN}", run, methods=["POST"]),
+            Route(f"{ACCOUNT}{RUN}", run, methods=["POST"]),
             Route(RUN, run, methods=["POST"]),
             *native.ROUTES,
             *openai.ROUTES,

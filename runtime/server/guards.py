@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from runtime.settings import Settings
 
+ACCOUNT = "/client/v4/accounts/{account_id}"  # Cloudflare's addresses are here with it, and without
 OPEN = ("/", "/healthz", "/readyz")  # say nothing that needs a token
 OPEN_FILE = re.compile(r"/playground/[a-z]+\.(?:css|js|svg)")  # of the page at /, which sends a token itself
 MAX_BODY = 1024 * 1024  # bytes: far more text than any context holds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from runtime.errors import InvalidRequest, Unsupported
-from runtime.server.guards import check_account
+from runtime.server.guards import ACCOUNT, check_account
 from runtime.server.replies import reply
 from runtime.wire import envelope, listing, published
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from runtime.aio import AsyncRuntime
-
-ACCOUNT = "/client/v4/accounts/{account_id}"  # every address is there with it, and without
 
 
 async def models(request: Request) -> Response:

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runtime.errors import NoRoute, Unsupported, WrongMethod
-from runtime.server.guards import check_account, read_body
+from runtime.server.guards import ACCOUNT, check_account, read_body
 from runtime.server.replies import NO_ROUTE, reply, request_id
 from runtime.server.streams import EventStream, Script, until_gone
 from runtime.wire import envelope
+from runtime.wire.listing import name_of
 from runtime.wire.openai import chat, completions, models, responses
 from runtime.wire.openai.events import Responses
 from runtime.wire.openai.head import Head
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from runtime.wire.openai.body import Asked
 
 # Cloudflare's address, the short one beside /ai/run, and OpenAI's own.
-PREFIXES = ("/client/v4/accounts/{account_id}/ai/v1", "/ai/v1", "/v1")
+PREFIXES = (f"{ACCOUNT}/ai/v1", "/ai/v1", "/v1")
 
 
 class Shape(Script, Protocol):
@@ -108,7 +109,7 @@ async def _prepared(request: Request, asked: Asked) -> list[Job]:
 
 
 def _head(request: Request, jobs: Sequence[Job]) -> Head:
-    return Head(request_id(request.scope), int(time.time()), jobs[0].choice.spec.id)
+    return Head(request_id(request.scope), int(time.time()), name_of(jobs[0].choice.spec))
 
 
 async def _answered(request: Request, jobs: Sequence[Job], shape: Shape) -> Any:

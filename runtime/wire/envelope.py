@@ -35,8 +35,6 @@ def success(result: Any, ignored: Iterable[str] = (), deprecated: Iterable[str] 
 def failure(error: LlamaletError, request_id: str, *, parity: bool = False) -> dict[str, Any]:
     """The envelope of an error. Unless `parity`, with the hint, and with `error` as OpenAI's clients read it."""
     said = worded(error, parity=parity)
-    if isinstance(error, GatewayError) and error.hint and not parity:  # their messages are no sentences
-        said = f"{error.message} ({error.hint})"
     body: dict[str, Any]
     if isinstance(error, GatewayError):
         told = {"code": error.code, "message": said, **_chain(error)}

@@ -7,7 +7,6 @@ from typing import Any
 
 from runtime.errors import (
     ContextTooLong,
-    GatewayError,
     InvalidRequest,
     LlamaletError,
     NoRoute,
@@ -42,7 +41,4 @@ def failure(error: LlamaletError) -> dict[str, Any]:
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     if error.status == 429:
         kind = "rate_limit_error"
-    said = str(error)
-    if isinstance(error, GatewayError) and error.hint:  # their messages are no sentences
-        said = f"{error.message} ({error.hint})"
-    return {"error": {"message": said, "type": kind, "param": named and named[1], "code": code}}
+    return {"error": {"message": str(error), "type": kind, "param": named and named[1], "code": code}}

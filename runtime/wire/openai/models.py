@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.catalog import PREFIX
+from runtime.wire.listing import name_of
 
 if TYPE_CHECKING:
     from runtime.catalog import Catalog, ModelSpec
@@ -18,4 +19,4 @@ def listed(catalog: Catalog) -> dict[str, Any]:
 def model(spec: ModelSpec) -> dict[str, Any]:
     """One of them. The catalogue has no dates, so `created` is 0."""
     owner = "meta" if spec.id.startswith(PREFIX) else "local"
-    return {"id": spec.id, "object": "model", "created": 0, "owned_by": owner}
+    return {"id": name_of(spec), "object": "model", "created": 0, "owned_by": owner}
