@@ -12,13 +12,17 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
+
 from runtime import Runtime
 from scripts.demo import heldout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from scripts.demo.heldout import Case
+
+    Judged = tuple[Case, bool, Any]
 
 SEED, NO_TOOL_SEED = 1, 2
 FIXED = {"temperature": 0, "date": "21 Nov 2026"}
@@ -33,26 +37,25 @@ def main() -> None:
     with Runtime(files=[chosen.file], context=4096) as ai:
         exam = Exam(ai, chosen.file, chosen.wrong)
         tools = heldout.tools(SEED, 300)[:: chosen.part]
-        exam.mark("tools, held to their schemas", tools, exam.calls)
-        exam.mark("tools, free", tools, exam.calls_freely)
-        exam.mark("no tool fits: no call", heldout.no_tool(NO_TOOL_SEED, 100)[:: chosen.part], exam.calls_nothing)
-        exam.mark("the result is stated", tools, exam.states)
-        documents = heldout.documents(SEED, 300)[:: chosen.part]
-        exam.mark("documents, entirely right", documents, exam.documents)
-        exam.mark("documents, valid", documents, exam.valid)
-        exam.mark("chat", heldout.chats(SEED, 300)[:: chosen.part], exam.chats)
+        exam.mark("tools, held to their schemas", map(exam.calls, tools))
+        exam.mark("tools, free", (exam.calls(case, constrain_tools=False) for case in tools))
+        exam.mark("no tool fits: no call", map(exam.calls_nothing, heldout.no_tool(NO_TOOL_SEED, 100)[:: chosen.part]))
+        exam.mark("the result is stated", map(exam.states, tools))
+        documents = [(case, exam.document(case)) for case in heldout.documents(SEED, 300)[:: chosen.part]]
+        exam.mark("documents, entirely right", ((case, _is_right(case, found), found) for case, found in documents))
+        exam.mark("documents, valid", ((case, _is_valid(case, found), found) for case, found in documents))
+        exam.mark("chat", map(exam.chats, heldout.chats(SEED, 300)[:: chosen.part]))
 
 
 class Exam:
-    """Asks the model. Each method says whether one case is right, and what was answered."""
+    """Asks the model. A case that was judged comes with whether it was right, and what was answered."""
 
     def __init__(self, ai: Runtime, model: str, wrong: int) -> None:
         self._ai, self._model, self._wrong = ai, model, wrong
 
-    def mark(self, name: str, cases: Iterable[Case], passes: Callable[[Case], tuple[bool, Any]]) -> None:
+    def mark(self, name: str, judged: Iterable[Judged]) -> None:
         right = total = shown = 0
-        for case in cases:
-            passed, found = passes(case)
+        for case, passed, found in judged:
             right, total = right + passed, total + 1
             if not passed and shown < self._wrong:
                 shown += 1
@@ -61,43 +64,28 @@ class Exam:
                 print(f"    {asked!r}\n      wanted {json.dumps(wanted)}\n      found  {json.dumps(found)}", flush=True)
         print(f"{name:32} {right:4} of {total}  {100 * right / total:5.1f} %", flush=True)
 
-    def calls(self, case: Case) -> tuple[bool, Any]:
+    def calls(self, case: Case, **options: Any) -> Judged:
+        found = self._ask(case.messages, tools=list(case.tools), **options)["tool_calls"]
+        return case, [_plain(call) for call in found] == [case.call], found
+
+    def calls_nothing(self, case: Case) -> Judged:
         found = self._ask(case.messages, tools=list(case.tools))["tool_calls"]
-        return [_plain(call) for call in found] == [case.call], found
+        return case, not found, found
 
-    def calls_freely(self, case: Case) -> tuple[bool, Any]:
-        found = self._ask(case.messages, tools=list(case.tools), constrain_tools=False)["tool_calls"]
-        return [_plain(call) for call in found] == [case.call], found
-
-    def calls_nothing(self, case: Case) -> tuple[bool, Any]:
-        found = self._ask(case.messages, tools=list(case.tools))
-        return not found["tool_calls"], found["tool_calls"]
-
-    def states(self, case: Case) -> tuple[bool, Any]:
+    def states(self, case: Case) -> Judged:
         """In the turn after the call, whatever was called before."""
         assert case.call is not None
         assert case.result is not None
         called = {"role": "assistant", "content": "", "tool_calls": [case.call]}
         returned = {"role": "tool", "name": case.call["name"], "content": json.dumps(case.result)}
         said = self._ask([*case.messages, called, returned], tools=list(case.tools))["response"] or ""
-        return _states(said, case.stated), said
+        return case, _states(said, case.stated), said
 
-    def documents(self, case: Case) -> tuple[bool, Any]:
-        found = self._document(case)
-        return found == case.value and list(found) == list(case.value), found  # type: ignore[call-overload]
-
-    def valid(self, case: Case) -> tuple[bool, Any]:
-        import jsonschema
-
-        found = self._document(case)
-        assert case.schema is not None
-        return jsonschema.Draft202012Validator(case.schema).is_valid(found), found
-
-    def chats(self, case: Case) -> tuple[bool, Any]:
+    def chats(self, case: Case) -> Judged:
         said = self._ask(case.messages)["response"]
-        return said.strip() == case.answer if case.answer is not None else _states(said, case.stated), said
+        return case, said.strip() == case.answer if case.answer is not None else _states(said, case.stated), said
 
-    def _document(self, case: Case) -> Any:
+    def document(self, case: Case) -> Any:
         asked = {"type": "json_schema", "json_schema": case.schema}
         return self._ask(case.messages, response_format=asked)["response"]
 
@@ -107,6 +95,16 @@ class Exam:
 
 def _plain(call: Any) -> dict[str, Any]:
     return {"name": call["name"], "arguments": call["arguments"]}
+
+
+def _is_right(case: Case, found: Any) -> bool:
+    """To the letter, and in the order of the schema."""
+    return json.dumps(found) == json.dumps(case.value)
+
+
+def _is_valid(case: Case, found: Any) -> bool:
+    assert case.schema is not None
+    return jsonschema.Draft202012Validator(case.schema).is_valid(found)
 
 
 def _states(said: str, stated: Iterable[str]) -> bool:

@@ -208,7 +208,7 @@ def canary_adapter(path: Path, *, keys: int = KEYS, steps: int = STEPS, shift: i
     writer.add_float32("adapter.lora.alpha", float(keys))  # llama.cpp scales by alpha / rank
     writer.add_tensor("blk.0.attn_output.weight.lora_a", a)
     writer.add_tensor("blk.0.attn_output.weight.lora_b", b)
-    _finish(writer)
+    finish(writer)
 
 
 def _write_model(
@@ -216,6 +216,16 @@ def _write_model(
 ) -> None:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
+    describe(writer, shape)
+    add_vocabulary(writer, vocab)
+    norms = ["output_norm", *(f"blk.{layer}.{n}_norm" for layer in range(shape.layers) for n in ("attn", "ffn"))]
+    tensors = tensors | {f"{norm}.weight": np.ones(shape.width) for norm in norms}
+    for key, values in tensors.items():
+        writer.add_tensor(key, values.astype(np.float32 if values.ndim == 1 else dtype))
+    finish(writer)
+
+
+def describe(writer: gguf.GGUFWriter, shape: Shape, *, rope_base: float = 500000.0) -> None:
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)
@@ -225,18 +235,12 @@ def _write_model(
     writer.add_key_length(shape.head_width)
     writer.add_value_length(shape.head_width)
     writer.add_rope_dimension_count(shape.head_width)
-    writer.add_rope_freq_base(500000.0)
+    writer.add_rope_freq_base(rope_base)
     writer.add_layer_norm_rms_eps(1e-5)
+
+
+def add_vocabulary(writer: gguf.GGUFWriter, vocab: Vocabulary) -> None:
     writer.add_vocab_size(len(vocab))
-    _add_vocabulary(writer, vocab)
-    norms = ["output_norm", *(f"blk.{layer}.{n}_norm" for layer in range(shape.layers) for n in ("attn", "ffn"))]
-    tensors = tensors | {f"{norm}.weight": np.ones(shape.width) for norm in norms}
-    for key, values in tensors.items():
-        writer.add_tensor(key, values.astype(np.float32 if values.ndim == 1 else dtype))
-    _finish(writer)
-
-
-def _add_vocabulary(writer: gguf.GGUFWriter, vocab: Vocabulary) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(list(vocab.tokens))
@@ -246,7 +250,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, vocab: Vocabulary) -> None:
     writer.add_eos_token_id(vocab.id("<|eot_id|>"))
 
 
-def _finish(writer: gguf.GGUFWriter) -> None:
+def finish(writer: gguf.GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

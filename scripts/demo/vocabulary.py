@@ -17,26 +17,15 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, PreTokenizer, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 
+from tests.vocabulary import SPECIAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from scripts.demo.corpus import Piece
 
-# In the order of Llama 3.1 and 3.2, where they take the ids from 128000 on.
-SPECIAL = (
-    "<|begin_of_text|>",
-    "<|end_of_text|>",
-    "<|reserved_special_token_0|>",
-    "<|reserved_special_token_1|>",
-    "<|finetune_right_pad_id|>",
-    "<|reserved_special_token_2|>",
-    "<|start_header_id|>",
-    "<|end_header_id|>",
-    "<|eom_id|>",
-    "<|eot_id|>",
-    "<|python_tag|>",
-)
+NAMED = SPECIAL[: SPECIAL.index("<|python_tag|>") + 1]  # the control tokens up to the last that has a use
 # llama.cpp's "llama-bpe" splits text so (llama-vocab.cpp), as Llama 3's tokenizer.json does.
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -66,7 +55,7 @@ class Encoder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         ids = {token: at for at, token in enumerate(vocabulary.tokens)}
-        self._special = {name: ids[name] for name in SPECIAL}
+        self._special = {name: ids[name] for name in NAMED}
         plain = {token: at for token, at in ids.items() if token not in self._special}
         self._tokenizer = Tokenizer(BPE(vocab=plain, merges=list(vocabulary.merges), ignore_merges=True))
         self._tokenizer.pre_tokenizer = _pre_tokenizer()
@@ -99,7 +88,7 @@ def learn(texts: list[str], *, merges: int, spaced: int) -> Vocabulary:
     learnt = [(left, right) for left, right in model["merges"]]
     words = _everywhere(texts, set(known))[:spaced]
     learnt += [(SPACE, word) for word in words]
-    return Vocabulary((*known, *(SPACE + word for word in words), *SPECIAL), tuple(learnt))
+    return Vocabulary((*known, *(SPACE + word for word in words), *NAMED), tuple(learnt))
 
 
 def _pre_tokenizer(*further: PreTokenizer) -> PreTokenizer:
