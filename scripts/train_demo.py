@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SEED = 20261121
 BATCH = 4096  # tokens
 RAMP = 6_000_000  # tokens until conversations are as long and hard as they get
-RATE, WARM, FALL = 3e-3, 300_000, 0.3  # of learning; tokens to warm up; the share at the end in which it falls to 0
+RATE, WARM, FALL = 3e-3, 300_000, 0.7  # of learning; tokens to warm up; the share at the end in which it falls to 0
 EVERY = 500_000  # tokens between two checkpoints
 JUDGED = 400  # conversations that a checkpoint is judged by
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -13,8 +14,8 @@ import pytest
 
 from runtime.prompt import render
 from runtime.tools import bare_definition
-from scripts.demo import heldout
-from scripts.demo.heldout_design import DESIGNS, content_words
+from scripts.demo import heldout, library
+from scripts.demo.heldout_design import DESIGNS, DOCUMENTS, content_words
 from scripts.demo.heldout_words import MOODS
 
 if TYPE_CHECKING:
@@ -153,3 +154,27 @@ def test_every_prompt_can_be_rendered_and_is_short(family: str) -> None:
 def test_a_name_falls_into_its_words() -> None:
     assert content_words("findTrain book_hotel_room") == {"find", "train", "book", "hotel", "room"}
     assert content_words("Could you please see the glasses of the boss?") == {"glasse", "boss"}
+
+
+def test_nothing_of_the_exam_is_in_the_library_that_is_learnt_from() -> None:
+    def plain(name: str) -> str:
+        return name.lower().replace("_", "").strip(".")
+
+    names = {plain(name) for tool in library.tools() for name in tool.names}
+    phrases = {asked[2:] for tool in library.tools() for asked in tool.asked}
+    descriptions = {plain(text) for tool in library.tools() for text in tool.descriptions}
+    sentences = {text for family in library.families() for text in family.sentences}
+    assert not names & {plain(design.name) for design in DESIGNS}
+    assert not phrases & {phrase for design in DESIGNS for _, phrase in design.phrases}
+    assert not descriptions & {plain(design.definition["description"]) for design in DESIGNS}
+    assert not sentences & {text for _, texts in DOCUMENTS for text in texts}
+
+
+def test_the_library_can_be_read_and_says_what_it_asks_for() -> None:
+    random = Random(SEED)
+    for entry in library.tools():
+        tool = library.LibraryTool(random, entry)
+        _, text, given = tool.request(random)
+        assert not set("[]{}") & set(text)
+        assert all(says(text, value) for value in given.values()), text
+        jsonschema.Draft202012Validator(bare_definition(tool.definition)["parameters"]).validate(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from scripts.demo import values, words
+from scripts.demo import library, values, words
 from scripts.demo.designs import Design, design, designed
 from scripts.demo.values import spoken
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from random import Random
 
 NO_TOOL = "None of my tools can do that."
+SYSTEMS = (
+    "You are a helpful assistant.", "You are a helpful assistant with tools.", "You work for a small shop.", "Answer briefly.", "You help people at home.",
+    "Use the tools where they fit.", "You are the assistant of an office.", "Be kind.", "You answer the phone of a workshop.", "You are polite and quick.",
+    "You belong to a club and help its members.", "Call a function if one fits, and none if not.",
+)  # fmt: skip
 ASKING = (
     "{vp}.", "{vp}", "Please {vp}.", "please {vp}", "Can you {vp}?", "Could you {vp}?", "Could you please {vp}?", "I need you to {vp}.",
     "I want to {vp}.", "I would like to {vp}.", "I'd like to {vp}.", "Help me {vp}.", "Hi, {vp} please.", "Hey, can you {vp}?", "Now {vp}.",
@@ -97,17 +102,71 @@ def result(random: Random) -> tuple[dict[str, Any], str]:
 
 def conversation(random: Random, level: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Messages, the last of them the assistant's, and the tools. `level` from 0, a short one, to 1, as they may be."""
-    tools = _tools(random, level)
+    count = random.randint(1, 1 + round(3 * level))
+    kit = _Everyday(random, count) if random.random() < 0.75 else _MadeUp(random, count, 1 + round(2 * level))
     messages: list[dict[str, Any]] = []
-    for _ in range(random.choice((1, 2, 3, 4, 5, 6))):
-        messages += _turn(random, tools)
-    return messages, [tool.definition for tool in tools]
+    for tool in _order(random, len(kit.definitions)):
+        messages += _refused(kit.other()) if tool is None else _answered(random, *kit.asked(tool))
+    return messages, kit.definitions
 
 
-def _tools(random: Random, level: float) -> list[Design]:
+def _order(random: Random, count: int) -> list[int | None]:
+    """Which of so many tools are asked for, each at most twice; None for one that is not there."""
+    turns: list[int | None] = [*range(count), None]
+    random.shuffle(turns)
+    if random.random() < 0.3:
+        turns += random.sample(turns, random.randint(1, len(turns)))
+    return turns[: random.choice((1, 2, 3, 4, 5))]
+
+
+class _Everyday:
+    """Tools of the library."""
+
+    def __init__(self, random: Random, count: int) -> None:
+        self._random, self._tools = random, library.some(random, count)
+        self.definitions = [tool.definition for tool in self._tools]
+
+    def asked(self, place: int) -> tuple[str, str, dict[str, Any]]:
+        """The tool's name, what somebody says who wants it, and the arguments in it."""
+        tool = self._tools[place]
+        return tool.name, *self._worded(tool)
+
+    def other(self) -> str:
+        """What somebody says who wants none of them."""
+        return self._worded(library.missing(self._random, self._tools))[0]
+
+    def _worded(self, tool: library.LibraryTool) -> tuple[str, dict[str, Any]]:
+        random = self._random
+        mark, text, given = tool.request(random)
+        if mark == ">":
+            text = random.choice(ASKING).format(vp=text)
+        elif mark == "?":
+            text = random.choice(WANTING).format(np=text.removeprefix("the ").removeprefix("a ").removeprefix("an "))
+        text += random.choice(TAILS)
+        return (text if random.random() < 0.1 else text[:1].upper() + text[1:]), given
+
+
+class _MadeUp:
+    """Tools that are made up on the spot."""
+
+    def __init__(self, random: Random, count: int, most: int) -> None:
+        self._random, self._tools = random, _tools(random, count, most)
+        self.definitions = [tool.definition for tool in self._tools]
+
+    def asked(self, place: int) -> tuple[str, str, dict[str, Any]]:
+        tool = self._tools[place]
+        is_alone = not any(other.thing == tool.thing for other in self._tools if other is not tool)
+        text, given = request(self._random, tool, is_alone=is_alone)
+        return tool.name, text, {name: given[name] for one in tool.parameters for name in one.names if name in given}
+
+    def other(self) -> str:
+        missing = design(self._random, {part for tool in self._tools for part in tool.thing.split()}, 2)
+        return request(self._random, missing)[0]
+
+
+def _tools(random: Random, count: int, most: int) -> list[Design]:
     tools: list[Design] = []
-    most = 1 + round(2 * level)
-    for _ in range(random.randint(1, 1 + round(3 * level))):
+    for _ in range(count):
         if tools and random.random() < 0.15:  # another verb for the same thing
             other = random.choice(tools)
             verb = random.choice([verb for verb in words.VERBS if not _alike(verb, other.verb)])
@@ -123,18 +182,15 @@ def _alike(verb: str, other: str) -> bool:
     return bool({*words.VERBS[verb]} & {*words.VERBS[other]})
 
 
-def _turn(random: Random, tools: list[Design]) -> list[dict[str, Any]]:
-    if random.random() < 0.2:
-        missing = design(random, {part for tool in tools for part in tool.thing.split()}, 2)
-        return [user(request(random, missing)[0]), assistant(NO_TOOL)]
-    tool = random.choice(tools)
-    is_alone = not any(other.thing == tool.thing for other in tools if other is not tool)
-    text, given = request(random, tool, is_alone=is_alone)
-    ordered = {name: given[name] for one in tool.parameters for name in one.names if name in given}
-    call = {"role": "assistant", "content": None, "tool_calls": [{"name": tool.name, "arguments": ordered}]}
+def _refused(text: str) -> list[dict[str, Any]]:
+    return [user(text), assistant(NO_TOOL)]
+
+
+def _answered(random: Random, name: str, text: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"name": name, "arguments": arguments}]}
     returned, said = result(random)
     content = json.dumps(returned) if random.random() < 0.6 else returned
-    return [user(text), call, {"role": "tool", "name": tool.name, "content": content}, assistant(said)]
+    return [user(text), call, {"role": "tool", "name": name, "content": content}, assistant(said)]
 
 
 def user(text: str) -> dict[str, Any]:

@@ -31,8 +31,8 @@ def conversation(random: Random, level: float) -> list[Piece]:
     tools: list[dict[str, Any]] = []
     if kind < 0.55:
         messages, tools = asking.conversation(random, level)
-        if random.random() < 0.15:
-            messages.insert(0, {"role": "system", "content": "You are a helpful assistant."})
+        if random.random() < 0.4:
+            messages.insert(0, {"role": "system", "content": random.choice(asking.SYSTEMS)})
         if random.random() < 0.1:
             messages += [asking.user(random.choice(talking.GREETINGS)), asking.assistant(talking.HELLO)]
     elif kind < 0.85:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.demo import kinds, values, words
 from scripts.demo.asking import assistant, user
+from scripts.demo.library import LibraryText
 from scripts.demo.opinions import Opinion, filled
 from scripts.demo.values import spoken
 
@@ -108,17 +109,19 @@ BARE = (
 
 def conversation(random: Random, level: float) -> list[dict[str, Any]]:
     """Messages, the last of them the document. `level` from 0, few keys, to 1."""
-    sample = random.choice((_Stated, _Stated, _Scene, _Scene, _Family, _Family, Opinion))
+    sample = random.choice(
+        (_Stated, _Stated, _Scene, _Family, LibraryText, LibraryText, LibraryText, LibraryText, Opinion)
+    )
     if random.random() < 0.6:  # one schema, several texts
         keys = sample(random, level)
         texts = [keys(random) for _ in range(random.randint(2, 6))]
-        schema = _schema(random, texts[0][1], keys.kinds)
+        schema = _schema(random, texts[0][1], keys)
         turns = [message for text, value in texts for message in (user(text), _document(value))]
         system = _instruction(random, schema)
         return [{"role": "system", "content": system}, *turns] if system else turns
     keys = sample(random, level)
     text, value = keys(random)
-    asked = _instruction(random, _schema(random, value, keys.kinds))
+    asked = _instruction(random, _schema(random, value, keys))
     form = random.choice(
         ("{a}\n\n{t}", "{a}\n{t}", "{a}\nText: {t}", "{t}\n\n{a}", "{t}\n{a}", "Text: {t}\n{a}", "{a} Text: {t}")
     )
@@ -136,8 +139,10 @@ def _instruction(random: Random, schema: dict[str, Any]) -> str:
     return random.choice(INSTRUCTIONS).format(s=text)
 
 
-def _schema(random: Random, value: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any]:
-    properties = {key: _property(random, key, one, kinds.get(key)) for key, one in value.items()}
+def _schema(random: Random, value: dict[str, Any], keys: Any) -> dict[str, Any]:
+    properties = getattr(keys, "properties", None)
+    if properties is None:
+        properties = {key: _property(random, key, one, keys.kinds.get(key)) for key, one in value.items()}
     schema: dict[str, Any] = {"type": "object", "properties": properties, "required": list(value)}
     if random.random() < 0.5:
         schema["additionalProperties"] = False

@@ -120,7 +120,7 @@ KINDS = (
         "in {0}|into {0}|to {0}|from {0}|spoken in {0}",
     ),
     _kind(values.currency, "currency from_currency to_currency unit", "in {0}|to {0}|from {0}|into {0}"),
-    _kind(values.colour, "color colour shade paint", "in {0}|colored {0}|painted {0}|of {0} color|{0}"),
+    _kind(values.color, "color colour shade paint", "in {0}|colored {0}|painted {0}|of {0} color|{0}"),
     _kind(
         values.job,
         "job profession role occupation position title",

@@ -45,6 +45,10 @@ def _capital(random: Random, known: list[str]) -> str:
     return words.coined(random).capitalize() if random.random() < 0.4 else random.choice(known)
 
 
+def country(random: Random) -> str:
+    return _capital(random, words.COUNTRIES)
+
+
 def date(random: Random) -> str:
     return f"{random.randint(1990, 2035)}-{random.randint(1, 12):02d}-{random.randint(1, 28):02d}"
 
@@ -117,7 +121,7 @@ def street(random: Random) -> str:
     return f"{random.randint(1, 200)} {road} {random.choice(('Street', 'Road', 'Lane', 'Avenue', 'Square', 'Way'))}"
 
 
-def colour(random: Random) -> str:
+def color(random: Random) -> str:
     return random.choice(
         [
             "red",
@@ -149,7 +153,7 @@ def currency(random: Random) -> str:
     return random.choice(words.CURRENCIES)
 
 
-TEXTS = (word, person, city, date, time, identifier, email, phone, phrase, title, product, street, colour, job, url)
+TEXTS = (word, person, city, date, time, identifier, email, phone, phrase, title, product, street, color, job, url)
 NUMBERS = (small, small, large, decimal)
 
 

@@ -30,6 +30,12 @@ Malmo Manila Marseille Memphis Miami Milan Minsk Montreal Moscow Mumbai Munich N
 Ottawa Padua Palermo Paris Perth Phoenix Pisa Porto Prague Quito Riga Rome Rotterdam Salzburg Seattle Seoul Shanghai Sofia
 Stockholm Sydney Tallinn Tampa Tehran Tokyo Toronto Trieste Tunis Turin Utrecht Venice Verona Vienna Warsaw Zurich""".split()
 
+COUNTRIES = """Albania Argentina Australia Austria Belgium Bolivia Brazil Bulgaria Cambodia Cameroon China Colombia Cuba Cyprus
+Denmark Ecuador Egypt England Ethiopia Fiji Finland France Georgia Germany Greece Hungary India Indonesia Ireland Israel Italy
+Jamaica Jordan Latvia Lebanon Lithuania Malaysia Malta Mexico Mongolia Nepal Netherlands Nigeria Oman Pakistan Panama Paraguay
+Poland Romania Rwanda Scotland Senegal Serbia Singapore Slovakia Slovenia Spain Sudan Sweden Switzerland Taiwan Thailand Turkey
+Uganda Ukraine Uruguay Wales Yemen Zambia""".split()
+
 # What tools are about.
 NOUNS = """account address adapter agenda air alarm album ambulance animal answer apartment appointment archive article
 artist asset auction audit backup badge balance band bank barcode basket battery bed bike bill bird blog board boat bonus
