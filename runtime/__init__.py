@@ -15,12 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.aio import AsyncRuntime, AsyncStream
+    from runtime.engine.process import freeze_support
     from runtime.errors import LlamaletError
     from runtime.session import Runtime, Stream
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncRuntime", "AsyncStream", "LlamaletError", "Runtime", "Stream", "__version__", "run_with_tools"]
+__all__ = [
+    "AsyncRuntime",
+    "AsyncStream",
+    "LlamaletError",
+    "Runtime",
+    "Stream",
+    "__version__",
+    "freeze_support",
+    "run_with_tools",
+]
 
 _HOMES = {
     "AsyncRuntime": "runtime.aio",
@@ -28,6 +38,7 @@ _HOMES = {
     "LlamaletError": "runtime.errors",
     "Runtime": "runtime.session",
     "Stream": "runtime.session",
+    "freeze_support": "runtime.engine.process",
 }
 
 

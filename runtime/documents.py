@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import DocumentRefused, InvalidRequest, UnsupportedSchema
 from runtime.grammar import compile_schema
 from runtime.grammar.document import canonical
+from runtime.judging import judge
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from runtime.values import Document
 
+# Keywords that are refused even where a document may be approximate: to check what no automaton matches may take for
+# ever, and what a reference names that is not in the schema would have to be fetched.
+_NEVER_CHECKED = ("pattern", "patternProperties", "$ref", "$dynamicRef", "$recursiveRef")
 TRIES = 4  # answers to one request, where what the grammar cannot enforce may fail
 
 
@@ -98,7 +102,9 @@ def _enforceable(schema: Any) -> str:
         try:
             return compile_schema(schema, closed=True)
         except UnsupportedSchema as error:
-            if not error.keyword or not _take_out(schema, error.pointer, error.keyword):
+            if error.keyword in _NEVER_CHECKED or not error.keyword:
+                raise
+            if not _take_out(schema, error.pointer, error.keyword):
                 raise
 
 
@@ -111,10 +117,10 @@ def _take_out(schema: Any, pointer: str, keyword: str) -> bool:
 
 
 def _complaint(schema: Any, value: Any) -> str | None:
-    from jsonschema.validators import Draft202012Validator, validator_for
-
-    validator = validator_for(schema, default=Draft202012Validator)(schema)
-    error = next(iter(validator.iter_errors(value)), None)
+    try:
+        error = next(iter(judge(schema).iter_errors(value)), None)
+    except InvalidRequest as wrong:
+        return wrong.message.rstrip(".")
     return None if error is None else f"{error.json_path} fails {error.validator}"
 
 

@@ -14,6 +14,7 @@
     │   ├── BadAccount        an account id that cannot be one
     │   ├── NoToken           a token is needed, and there is none
     │   ├── BadHeader         a header that cannot be read
+    │   │   └── HeadTooLarge  more headers, or longer ones, than are taken
     │   ├── WrongToken        not the token that was set
     │   └── Forbidden         from a host or a page that is not allowed here
     ├── NotFound
@@ -28,19 +29,20 @@
     │   │   └── DiskFull      the file does not fit on the disk
     │   └── DoesNotFit        there is not enough memory for it
     ├── NotServed
+    │   ├── EngineRestarting  the engine died a moment ago, and waits before it starts again
     │   ├── QueueFull         too many requests wait already
     │   ├── TimedOut          the request's own time limit has passed
-    │   │   └── TooSlow       its body did not come in time
+    │   │   └── TooSlow       its body did not come in time, or its answer was not read
     │   ├── NoServer          nothing answers at the address of a server
     │   ├── DocumentRefused   no answer was valid, where not all could be enforced
     │   └── Cancelled         its caller took the request back
     ├── ConfigError           a setting or a configuration file is wrong
     └── EngineError           the engine failed, which is our fault
+        ├── EngineDied        its process ended by itself
         └── EngineClosed      it was shut down while the request was in it
 
-Each class carries Workers AI's error code and HTTP status (developers.cloudflare.com/workers-ai/platform/errors, and
-what the service was seen to send), and the exit code of the command line. Every error can be pickled, so that it
-crosses a process boundary unchanged.
+Each class has Workers AI's code and HTTP status (developers.cloudflare.com/workers-ai/platform/errors, and what the
+service was seen to send), and the command line's exit code. Each can be pickled, and so cross to another process.
 """
 
 from __future__ import annotations
@@ -63,9 +65,7 @@ class LlamaletError(Exception):
 
     def __init__(self, message: str, hint: str | None = None, **facts: Any) -> None:
         super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-        self.facts = facts
+        self.message, self.hint, self.facts = message, hint, facts
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -90,14 +90,12 @@ class Unsupported(InvalidRequest):
 class UnsupportedSchema(Unsupported):
     """A JSON Schema that cannot be enforced as it stands.
 
-    `pointer` is the JSON pointer of the schema in question, "" for the whole; `keyword` is the keyword in it, "" where
-    no single one is to blame.
+    `pointer`: the JSON pointer of the schema in question, "" for all; `keyword`: the one in it, "" for no single one.
     """
 
     def __init__(self, message: str, hint: str | None = None, *, pointer: str = "", keyword: str = "") -> None:
         super().__init__(message, hint)
-        self.pointer = pointer
-        self.keyword = keyword
+        self.pointer, self.keyword = pointer, keyword
 
 
 class NoJsonStream(Unsupported):
@@ -153,6 +151,12 @@ class BadHeader(GatewayError):
     """A header that cannot be read."""
 
     code, status = 6003, 400
+
+
+class HeadTooLarge(BadHeader):
+    """More headers, or longer ones, than are taken."""
+
+    status = 431
 
 
 class WrongToken(GatewayError):
@@ -234,6 +238,12 @@ class NotServed(LlamaletError):
     code, status, exit_code = 3040, 429, 75  # EX_TEMPFAIL
 
 
+class EngineRestarting(NotServed):
+    """The model's engine has died too often of late to be started again now; `seconds` of its facts says when."""
+
+    code, status = 5000, 503
+
+
 class QueueFull(NotServed):
     """Too many requests wait already; the same request may be answered later."""
 
@@ -245,7 +255,7 @@ class TimedOut(NotServed):
 
 
 class TooSlow(TimedOut):
-    """A request's body did not come in time."""
+    """A request's body did not come in time, or its answer was not read."""
 
 
 class NoServer(NotServed):
@@ -278,6 +288,10 @@ class ConfigError(LlamaletError):
 
 class EngineError(LlamaletError):
     """The engine failed."""
+
+
+class EngineDied(EngineError):
+    """The engine's process ended by itself. `by` of its facts is the signal's name, "exit N" or "watchdog"."""
 
 
 class EngineClosed(EngineError):

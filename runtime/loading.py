@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,18 @@ def local_engine(config: EngineConfig, progress: Callable[[float], None]) -> Eng
     from runtime.engine.local import LocalEngine
 
     return LocalEngine(config, progress=progress)
+
+
+def remote_engine(seconds: float, config: EngineConfig, progress: Callable[[float], None]) -> Engine:
+    """Likewise, in a process of its own, which is ended when it does nothing for so many seconds."""
+    from runtime.engine.remote import RemoteEngine
+
+    return RemoteEngine(config, progress=progress, watchdog=seconds)
+
+
+def engines(settings: Settings) -> Callable[[EngineConfig, Callable[[float], None]], Engine]:
+    """What makes engines where the settings say."""
+    return partial(remote_engine, settings.watchdog) if settings.isolation == "process" else local_engine
 
 
 def preferred(spec: ModelSpec, wanted: str | None) -> Quant | None:

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runtime import fit, loading, machine
-from runtime.errors import EngineClosed
+from runtime.crashes import Crashes
+from runtime.errors import EngineClosed, EngineDied
 from runtime.observer import Observer
 from runtime.pipeline import Deadline, Job, Ticket
 from runtime.resident import Loaded, Resident
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from runtime.catalog import Choice, ModelSpec
     from runtime.engine import Emit, Engine, EngineConfig
     from runtime.settings import Settings
-    from runtime.values import Event
+    from runtime.values import Event, Request
 
 log = logging.getLogger("llamalet")
 
@@ -37,6 +38,7 @@ class Residence:
         catalog: Iterable[ModelSpec],
         make_engine: Callable[[EngineConfig, Callable[[float], None]], Engine],
         on_load: Callable[[float], None],
+        crashes: Crashes | None = None,
     ) -> None:
         self._settings, self._catalog = settings, catalog
         self._make_engine, self._on_load = make_engine, on_load
@@ -47,6 +49,7 @@ class Residence:
         self._residents: list[Resident] = []  # comes and goes with the turn held as well
         self._leaving: list[Resident] = []  # waited for, to be unloaded: they take no new requests
         self._closed = False
+        self._crashes = crashes or Crashes()
         self.observer = Observer()
 
     def has(self, choice: Choice) -> bool:
@@ -62,7 +65,7 @@ class Residence:
     def loaded(self) -> tuple[Loaded, ...]:
         """What is in memory. To ask prolongs nothing."""
         with self._state:
-            return tuple(one.shown() for one in self._residents)
+            return tuple(one.shown() for one in self._residents if not one.engine.death)
 
     def check_open(self) -> None:
         """Raises `EngineClosed` once it is closed."""
@@ -77,11 +80,8 @@ class Residence:
         except EngineClosed:
             if self._closed:
                 raise
-            with self._my_turn(
-                job.deadline
-            ):  # it has failed since; its callers were told, and this one can have another
-                self._take_out([resident])
-                self._free([resident])
+            with self._my_turn(job.deadline):  # it has failed; its callers were told, and this one can have another
+                self._bury([resident])
             return self._submit(self._begin(job.choice, job.deadline, job.inputs.keep_alive), job, emit)
 
     def withdraw(self, job: Job) -> None:
@@ -91,11 +91,13 @@ class Residence:
             self._state.notify_all()
 
     def load(self, choice: Choice, deadline: Deadline) -> None:
-        """Have a model in memory before its first run. It counts as used."""
+        """Have a model in memory before its first run. It counts as used, and what engines died of as looked after."""
+        self._crashes.forget()
         self._ended(self._begin(choice, deadline))
 
     def unload(self, choice: Choice | None = None) -> None:
         """Give the memory of this model back, or of all, once the requests that run in them are done."""
+        self._crashes.forget()
         with self._turn:
             self._unload(lambda: [one for one in self._residents if choice is None or one.is_meant_by(choice)])
 
@@ -135,11 +137,13 @@ class Residence:
         return resident
 
     def _find(self, choice: Choice) -> Resident | None:
-        return next((one for one in tuple(self._residents) if choice.label in one.labels), None)
+        known = (one for one in tuple(self._residents) if choice.label in one.labels)
+        return next((one for one in known if not one.engine.death), None)
 
     def _resident(self, choice: Choice, deadline: Deadline) -> Resident:
         """The one that has this model, loaded if need be, with the turn held."""
         self.check_open()
+        self._bury([one for one in self._residents if one.engine.death])
         resident = self._find(choice)
         while resident is None:
             # Before anything is given up: a model that is not there, or can never fit, changes nothing.
@@ -147,6 +151,8 @@ class Residence:
             room = loading.room(self._settings, sum(one.config.at_once for one in self._residents))
             config = loading.configure(choice, self._settings, room, loaded=configs, catalog=self._catalog)
             resident = next((one for one in self._residents if one.config is config), None)
+            if resident is None:
+                self._crashes.check(config.model)
             if resident is None and (missing := self._missing(config, room)) > 0:
                 self._unload(partial(self._in_the_way, missing), deadline)
                 self.check_open()
@@ -174,7 +180,10 @@ class Residence:
     def _load(self, choice: Choice, config: EngineConfig) -> Resident:
         log.info("loading %s", config.model)
         start = time.monotonic()
-        engine = self._make_engine(config, self._report_load)
+        try:
+            engine = self._make_engine(config, self._report_load)
+        except EngineDied as error:
+            raise self._crashes.died_loading(config.model, error) from error
         self.observer.has_loaded(choice.spec, time.monotonic() - start)
         quant = loading.quant_of(choice.spec, config.model)
         resident = Resident(engine, config, choice, quant, self._settings.keep_alive)
@@ -212,6 +221,15 @@ class Residence:
                 one.stop_timer()
             self._residents = [one for one in self._residents if one not in going]
 
+    def _bury(self, dead: list[Resident]) -> None:
+        """Take out those that have failed, with the turn held; somebody else may have done so."""
+        dead = [one for one in dead if one in self._residents]
+        for one in dead:
+            if one.engine.death:
+                self._crashes.died(one.config.model, one.engine, one.engine.death, answered=one.answered)
+        self._take_out(dead)
+        self._free(dead)
+
     def _free(self, gone: list[Resident]) -> None:
         """Free what was taken out; without the lock, which those need who are told that their requests have ended."""
         for one in gone:
@@ -226,18 +244,27 @@ class Residence:
         """Submit to the engine, which gets what is left of the request's time."""
 
         def emit_and_count(event: Event) -> None:
+            if isinstance(event, Failed) and isinstance(event.error, EngineDied):
+                self._died(resident, event.error, job.request)
             if isinstance(event, Done | Failed):
                 self._ended(resident)
+                resident.answered |= isinstance(event, Done)
             emit(event)
 
         try:
             job.deadline.check()
+            self._crashes.check_request(job.request)
             request = replace(job.request, waited=job.deadline.waited)
             resident.engine.submit(request, emit_and_count)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, EngineDied):
+                self._died(resident, error, job.request)
             self._ended(resident)
             raise
         return Ticket(request.id, resident.engine)
+
+    def _died(self, resident: Resident, error: EngineDied, request: Request) -> None:
+        self._crashes.died(resident.config.model, resident.engine, error, request, answered=resident.answered)
 
     def _ended(self, resident: Resident) -> None:
         with self._state:

@@ -44,7 +44,8 @@ class Resident:
     """What `runtime.residence` knows of a model in memory, and guards with its lock.
 
     choice: what was asked for when it was loaded; labels: of every name that was found to mean it. keep_alive: seconds,
-    negative for ever, by the last word on it. used: when a request began or ended last, by `time.monotonic`.
+    negative for ever, by the last word on it. answered: whether it has answered any request. used: when a request began
+    or ended last, by `time.monotonic`.
     """
 
     engine: Engine
@@ -54,6 +55,7 @@ class Resident:
     keep_alive: float
     labels: set[str] = field(default_factory=set)
     running: int = 0
+    answered: bool = False
     used: float = field(default_factory=time.monotonic)
     timer: threading.Timer | None = None
 

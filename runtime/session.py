@@ -68,9 +68,8 @@ class Runtime:
         if self.settings.origin("log") != "default":  # else an application's own choice stands
             log.setLevel(self.settings.log.upper())
         self._today, self._observer = today, Observer()
-        self._residence = Residence(
-            self.settings, self.catalog.models, make_engine or loading.local_engine, on_load or (lambda done: None)
-        )
+        make_engine = make_engine or loading.engines(self.settings)
+        self._residence = Residence(self.settings, self.catalog.models, make_engine, on_load or (lambda done: None))
         self._arrivals = Arrivals(self.settings, self.catalog.models, on_download, self._residence.check_open)
 
     @overload

@@ -10,12 +10,12 @@ import logging
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar
 
-from runtime import tomlfile
+from runtime import folders, tomlfile
 from runtime.errors import ConfigError
 from runtime.tomlfile import Kind, choice, file_path, several, suggestion, switch, text, whole
-from runtime.units import KEEP_ALIVE, MEMORY, TIMEOUT
+from runtime.units import KEEP_ALIVE, MEMORY, PATIENCE, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ log = logging.getLogger("llamalet")
 T = TypeVar("T")
 PREFIX = "LLAMALET_"
 FILE_VARIABLE = "LLAMALET_CONFIG"  # names the configuration file
-NOT_OURS = ("LLAMALET_WHEEL_INDEX",)  # read by the installer, long before this package runs
+NOT_OURS = ("LLAMALET_WHEEL_INDEX", "LLAMALET_TEST_FAULT")  # read by the installer, and by an engine under test
 PATH = file_path("the path of a TOML file")
 TOKENS = {"token", "token_file"}
 TOKEN: Kind[str] = Kind("a token", lambda value: True, str)  # checked where it is used: a complaint here would show it
@@ -110,12 +110,19 @@ class Settings:
     parity: bool = _setting(
         switch(), False, "answer as the service itself: nothing forgiven, and nothing added, that it does not have"
     )
+    isolation: str | None = _setting(
+        choice("none", "process"),
+        None,
+        "where llama.cpp runs: in a process of its own, or in this one; default: process for the server, else none",
+    )
+    watchdog: float = _setting(PATIENCE, 30.0, "seconds after which a process that does nothing for them is ended")
     host: str = _setting(
         text("a host name or an IP address", r"[\w.:%-]{1,255}"),
         "localhost",
         "server: where to listen; localhost is reached from this machine only, any other address takes a token",
     )
     port: int = _setting(whole(0, 65535), 8788, "server: port to listen on, 0 for any; 8787 is taken by `wrangler dev`")
+    wait: float = _setting(TIMEOUT, 120.0, "server: seconds a request may wait for a place, its model's load aside")
     token_file: Path | None = _setting(  # noqa: RUF009 - as above
         file_path("the path of a file with tokens"),
         None,
@@ -166,6 +173,8 @@ class Options(TypedDict, total=False):
     download: bool | None
     offline: bool | None
     parity: bool | None
+    isolation: Literal["none", "process"] | None
+    watchdog: float | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +203,6 @@ class _Given(NamedTuple):
     origin: str
 
 
-def default_folder() -> Path:
-    """Where the configuration file is looked for when none is named: the system's place for such files."""
-    import platformdirs
-
-    return platformdirs.user_config_path("llamalet", appauthor=False)
-
-
 def load(
     overrides: Mapping[str, object] | Options | None = None,
     *,
@@ -212,7 +214,7 @@ def load(
 
     overrides: the arguments, by name. env: by default this process's environment.
     file: the configuration file; by default the one that LLAMALET_CONFIG names, which must exist as well, else
-        config.toml in `folder` (default `default_folder()`), which may be missing.
+        config.toml in `folder` (default: this user's own), which may be missing.
     """
     env = os.environ if env is None else env
     _warn_of_unknown(env)
@@ -235,7 +237,7 @@ def models_file() -> Path:
 
 
 def _config_file(env: Mapping[str, str], file: Path | None = None, folder: Path | None = None) -> Path:
-    return _named_file(file, env) or (folder or default_folder()) / "config.toml"
+    return _named_file(file, env) or (folder or folders.own("config")) / "config.toml"
 
 
 def _named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:

@@ -6,7 +6,7 @@ Two forms: Workers AI's own, `{name, description, parameters}`, and OpenAI's `{t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InvalidRequest
@@ -54,8 +54,13 @@ def bare_definition(tool: Mapping[str, Any] | Tool) -> Mapping[str, Any]:
     return _function(as_definition(tool))
 
 
-def validator(schema: Mapping[str, Any], path: str = "parameters") -> Validator:
-    """What judges a tool's arguments. Raises `InvalidRequest` for parameters that are no JSON Schema."""
+def validator(
+    schema: Mapping[str, Any],
+    path: str = "parameters",
+    kind: Callable[[type[Validator]], type[Validator]] = lambda kind: kind,
+) -> Validator:
+    """What judges a tool's arguments. kind: makes another kind of validator of jsonschema's own. Raises
+    `InvalidRequest` for parameters that are no JSON Schema."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
     from referencing import Registry
@@ -65,7 +70,7 @@ def validator(schema: Mapping[str, Any], path: str = "parameters") -> Validator:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         raise InvalidRequest(f"{path}: the parameters are no JSON Schema: {error.message[:MAX_ERROR]}.") from None
-    return Draft202012Validator(schema, registry=Registry())  # without one it fetches what a schema refers to
+    return kind(Draft202012Validator)(schema, registry=Registry())  # without one it fetches what a schema refers to
 
 
 def complaints(judge: Validator, arguments: Any) -> str:
@@ -74,7 +79,7 @@ def complaints(judge: Validator, arguments: Any) -> str:
 
     try:
         errors = list(judge.iter_errors(arguments))
-    except (Unresolvable, re.error) as error:
+    except (Unresolvable, re.error, InvalidRequest) as error:
         return f"The arguments cannot be checked: {error}"[:MAX_ERROR]
     return "; ".join(f"{error.json_path.replace('$', 'arguments', 1)}: {error.message}" for error in errors)[:MAX_ERROR]
 

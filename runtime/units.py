@@ -15,6 +15,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|[KMGT]i?B)", re.ASCII | re.IGNORECASE)
 _LEAST, _MOST = 1 << 20, 1 << 50  # bytes
 
 
+def size(count: float) -> str:
+    """Bytes as people say them."""
+    units = (("GB", 1e9, 2), ("MB", 1e6, 1), ("kB", 1e3, 0), ("B", 1, 0))
+    unit, factor, digits = next((one for one in units if count >= one[1]), units[-1])
+    return f"{count / factor:.{digits}f} {unit}"
+
+
 def _seconds(value: Any) -> float:
     """ "1h30m", "-1", 300 -> seconds; NaN for what is no duration, or a longer one than LONGEST."""
     if type(value) in (int, float):
@@ -49,6 +56,11 @@ KEEP_ALIVE = Kind(
 TIMEOUT = Kind(
     'seconds or a duration such as "90s" or "10m", from 1 second to 30 days',
     lambda value: _seconds(value) >= 1,
+    _seconds,
+)
+PATIENCE = Kind(
+    'seconds or a duration such as "30s", from 1 second to 30 days; 0 is for ever',
+    lambda value: _seconds(value) == 0 or _seconds(value) >= 1,
     _seconds,
 )
 MEMORY = Kind('bytes, or a size such as "4GiB" or "500MB", from 1 MiB', _bytes, _bytes)

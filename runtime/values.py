@@ -181,7 +181,7 @@ class Request:
     """What an engine is asked to do: go on after `prompt` for at most `max_tokens` tokens.
 
     `id` is the caller's, and unique among the requests of one engine; `timeout` is in seconds, of which `waited`
-    are gone when it is submitted.
+    are gone when it is submitted. `max_wait`: seconds that it may wait for a place from then on.
     `reject_if_busy`: rather be refused than wait for a place.
     `grammar`: GBNF with the root rule `root`, to which the answer is held.
     `tools`: those that the answer may call; only one, where no other will do. `tool_choice`: whether it must call one.
@@ -196,6 +196,7 @@ class Request:
     lora: str | None = None
     timeout: float | None = None
     waited: float = 0.0
+    max_wait: float | None = None
     reject_if_busy: bool = False
     grammar: str | None = None
     tools: tuple[Tool, ...] = ()

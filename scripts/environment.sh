@@ -48,7 +48,7 @@ ensure() {
     fi
     options="--prefer-binary"
     if [ -n "${LLAMALET_WHEEL_INDEX:-}" ]; then
-        options="$options --extra-index-url $LLAMALET_WHEEL_INDEX"
+        options="$options --only-binary llama-cpp-python --extra-index-url $LLAMALET_WHEEL_INDEX"
     elif ! "$bin/python" -c 'import llama_cpp' 2>/dev/null; then
         command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v cl >/dev/null || die \
             "llama.cpp must be built, and no C++ compiler was found (on Debian: apt install build-essential)." \
@@ -56,6 +56,8 @@ ensure() {
         echo "Installing. Building llama.cpp takes 3 to 6 minutes on 2 cores, once." >&2
     fi
     watched "installing" "$bin/python" -m pip install --disable-pip-version-check $options "$@"
+    "$bin/python" -c 'from runtime.engine.binary import check; found = check(); exit(found.problem or " ".join(found.missing) or 0)' ||
+        die "This llama.cpp was built for another CPU, or is broken; docs/install.md has what to do."
     printf '%s' "$wanted" >"$stamp"
 }
 

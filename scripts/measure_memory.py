@@ -74,7 +74,12 @@ def measure(path: Path, context: int, slots: int, kv_type: str) -> dict[str, Any
     before = machine.resident_bytes()
     model = Model(path)
     # One slot is measured with two, half a MiB of logits more: the second is what copies are made through.
-    sizes = {"n_ctx": context, "n_batch": fit.BATCH, "n_seq_max": max(2, slots), "threads": machine.threads()}
+    sizes: dict[str, Any] = {
+        "n_ctx": context,
+        "n_batch": fit.BATCH,
+        "n_seq_max": max(2, slots),
+        "threads": machine.threads(),
+    }
     made = Context(model, **sizes, kv_type=kv_type)
     _read(made, 0)
     _fill(made, context - 2 * fit.BATCH)

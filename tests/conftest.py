@@ -19,6 +19,8 @@ from huggingface_hub import constants
 from runtime import Runtime
 from runtime.grammar import compile_schema
 from runtime.store import records
+from tests import invariants
+from tests.canary import family
 from tests.commands import Shell
 from tests.grammars import Check, Judge
 from tests.models import canary_model
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.canary import Family
     from tests.hub import LoopbackHub
 
 
@@ -69,6 +72,12 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def canaries(tmp_path_factory: pytest.TempPathFactory) -> Family:
+    """The canary, its siblings and its adapters. See `tests.canary`."""
+    return family(tmp_path_factory.mktemp("canaries"))
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> str:
     """The path of a file that passes every check before llama.cpp, and has no weights: for scripted engines."""
@@ -94,6 +103,13 @@ def check(judge: Judge) -> Check:
         assert judge.accepts(compile_schema(schema, closed=closed), text) is accept, f"{text} under {schema}"
 
     return check
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """No thread, open file, socket or process is there after the test that was not before."""
+    with invariants.nothing_left():
+        yield
 
 
 @pytest.fixture

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import queue
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.engine import EngineConfig
 from runtime.engine.local import LocalEngine
+from runtime.engine.remote import RemoteEngine
 from runtime.values import Done, Event, Failed, Progress, Request, Sampling, Segment, Text
 from tests.models import key_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from runtime import Runtime
+    from runtime.engine import Engine
 
 GREEDY = Sampling(temperature=0.0)
 PATIENCE = 60  # seconds until a test that waits for an event gives up
@@ -69,9 +73,17 @@ class Caller:
         return [event for event in self.events if isinstance(event, Progress)]
 
 
-def engine(model: Path, **config: Any) -> LocalEngine:
+def engine(model: Path, *, cpu_clock: Callable[[], float] = time.thread_time, **config: Any) -> LocalEngine:
     """An engine with one thread: on small models, more only wait for each other."""
-    return LocalEngine(EngineConfig(model, **{"threads": 1, **config}))
+    return LocalEngine(EngineConfig(model, **{"threads": 1, **config}), cpu_clock=cpu_clock)
+
+
+def remote(model: Path, watchdog: float = 30.0, **config: Any) -> RemoteEngine:
+    """The same in a process of its own."""
+    return RemoteEngine(EngineConfig(model, **{"threads": 1, **config}), watchdog=watchdog)
+
+
+HOMES: dict[str, Callable[..., LocalEngine | RemoteEngine]] = {"local": engine, "remote": remote}
 
 
 def plain(text: str) -> tuple[Segment, ...]:
@@ -84,7 +96,7 @@ def ask(key: int = 7, max_tokens: int = 8, *, before: str = "", name: str = "one
     return Request(name, plain(f"{before}{key_token(key)}"), max_tokens=max_tokens, **options)
 
 
-def submit(running: LocalEngine, request: Request) -> Caller:
+def submit(running: Engine, request: Request) -> Caller:
     caller = Caller()
     running.submit(request, caller.emit)
     return caller

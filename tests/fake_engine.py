@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import loading, settings
 from runtime.catalog import Catalog
-from runtime.errors import EngineClosed
+from runtime.errors import EngineClosed, EngineDied
 from runtime.fit import MARGIN, Room
 from runtime.values import Done, Failed, Text, Timings, ToolCall, ToolCallDelta, Usage
 
@@ -37,6 +37,8 @@ def calling(*calls: tuple[str, dict[str, Any]], text: str = "", reason: FinishRe
 
 class FakeEngine:
     """Answers each request with the next script, at once. A script without an end waits to be cancelled or closed."""
+
+    death: EngineDied | None = None
 
     def __init__(self, scripts: Iterable[list[Event] | Exception] = ()) -> None:
         self.scripts = deque(scripts)

@@ -176,8 +176,13 @@ def comes_true(condition: Callable[[], bool]) -> bool:
 class Client:
     """One connection to a server on this machine, which asks the canary."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port: int, *, buffer: int = 0) -> None:
+        """buffer: how many bytes the socket keeps at most before they are read, if not the system's own."""
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.connect(("127.0.0.1", port))
         self._response: http.client.HTTPResponse | None = None
         self.status = 0  # of the last answer that has begun
 
@@ -193,6 +198,10 @@ class Client:
     ) -> Client:
         """Send a request; of its body, only the part `sent`."""
         inputs = {"prompt": f"{before}{key_token(key)}", "max_tokens": tokens, "temperature": 0, "stream": stream}
+        return self.send(model, inputs, sent=sent)
+
+    def send(self, model: str, inputs: dict[str, Any], *, sent: float = 1.0) -> Client:
+        """The same for any inputs."""
         body = json.dumps(inputs).encode()
         head = f"POST /ai/run/{model} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         self.socket.sendall(head.encode() + body[: int(sent * len(body))])

@@ -127,13 +127,13 @@ def key_token(key: int) -> str:
     return f"<K{key:02d}>"
 
 
-def expected(key: int, n: int, *, steps: int = STEPS) -> str:
+def expected(key: int, n: int, *, steps: int = STEPS, letter: str = "k") -> str:
     """The first `n` tokens of the canary's answer to a prompt with `key_token(key)`."""
-    return "".join(_step_text(key, step % steps) for step in range(n))
+    return "".join(_step_text(key, step % steps, letter) for step in range(n))
 
 
-def _step_text(key: int, step: int) -> str:
-    return f" k{key:02d}i{step:02d}"
+def _step_text(key: int, step: int, letter: str) -> str:
+    return f" {letter}{key:02d}i{step:02d}"
 
 
 def canary_model(
@@ -143,6 +143,7 @@ def canary_model(
     steps: int = STEPS,
     eos_after: int | None = None,
     shift: int = 0,
+    letter: str = "k",
     says: Mapping[int, Sequence[str]] | None = None,
 ) -> Vocabulary:
     """Write the canary. Every prompt must hold one key token, once or more; other tokens do not matter.
@@ -151,12 +152,14 @@ def canary_model(
     k with the text of key k + shift. The right token's logit is 80, others reach 40 at most: sampling at the usual
     temperatures finds it too.
 
+    `letter` makes a sibling with other words: " m07i00" in place of " k07i00".
+
     `says`: by key, the text of its first steps in place of the usual; each must be of no other token.
     """
     plan = _Plan(keys, steps)
     said = {(key, step): text for key, texts in (says or {}).items() for step, text in enumerate(texts)}
     places = [(key, step) for key in range(keys) for step in range(steps)]
-    answers = [spell(said.get(place) or _step_text(*place)) for place in places]
+    answers = [spell(said.get(place) or _step_text(*place, letter)) for place in places]
     extra = {key_token(key): USER_DEFINED for key in range(keys)} | dict.fromkeys(answers, NORMAL)
     vocab = vocabulary(extra=extra)
     first_key, first_answer = vocab.id(key_token(0)), vocab.id(answers[0])

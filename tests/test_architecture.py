@@ -19,6 +19,7 @@ PACKAGE = Path(runtime.__file__).parent
 RANKS = [
     ["runtime.errors", "runtime.values"],
     [
+        "runtime.folders",
         "runtime.tomlfile",
         "runtime.units",
         "runtime.settings",
@@ -33,6 +34,7 @@ RANKS = [
         "runtime.prompt",
         "runtime.parse",
         "runtime.grammar",
+        "runtime.judging",
         "runtime.documents",
         "runtime.callgrammar",
         "runtime.wire",
@@ -43,6 +45,7 @@ RANKS = [
         "runtime.pipeline",
         "runtime.observer",
         "runtime.arrivals",
+        "runtime.crashes",
         "runtime.resident",
         "runtime.residence",
         "runtime.toolbox",
@@ -56,6 +59,7 @@ RANKS = [
         "runtime.server.tokens",
         "runtime.server.guards",
         "runtime.server.streams",
+        "runtime.server.turns",
         "runtime.server.batches",
         "runtime.server.native",
         "runtime.server.metrics",
@@ -76,12 +80,14 @@ RANKS = [
         "runtime.cli.schema",
         "runtime.cli.serve",
         "runtime.cli",
+        "runtime.__pyinstaller",
     ],
 ]
 ORDER = [name for rank in RANKS for name in rank]
 # Within the engine, in the order of the way of a request.
-ENGINE = ["", "llama", "pieces", "constraint", "filters", "widening", "sampling", "output", "sequence"]
-ENGINE += ["scheduler", "inbox", "local"]
+ENGINE = ["", "page", "failures", "llama", "binary", "pieces", "meter", "constraint", "filters", "widening", "sampling"]
+ENGINE += ["output", "sequence", "scheduler", "inbox", "adapters", "local", "faults", "channel", "child"]
+ENGINE += ["lastwords", "watchdog", "process", "remote"]
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -162,6 +168,13 @@ def test_the_library_never_prints(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
     assert "print" not in names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_runs_the_template_of_a_file(path: Path) -> None:
+    """It is a program of whoever made the file."""
+    text = path.read_text("utf-8")
+    assert not [word for word in ("jinja2", "chat_apply_template", "model_chat_template") if word in text]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

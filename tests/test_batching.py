@@ -1,17 +1,22 @@
-"""Batching changes the logits by rounding only: our engine against llama.cpp one token at a time."""
+"""Batching changes the logits by rounding only, our engine against llama.cpp one token at a time; and no text where
+the choice is clear."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
-from runtime.engine import EngineConfig
+from runtime import Runtime
+from runtime.engine import EngineConfig, local
 from runtime.engine.llama import Context, Model
 from runtime.engine.local import LocalEngine
 from runtime.values import Request
 from tests.engines import GREEDY, plain, submit
+from tests.load import HOMES, at, drawn
 from tests.models import random_model
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from runtime.engine.sequence import Sequence
+    from tests.canary import Family
 
 PROMPTS, TOKENS = 50, 16
 TOLERANCE = 2e-3  # of logits whose standard deviation is 4
@@ -81,3 +87,63 @@ def test_batched_logits_and_tokens_are_those_of_one_token_at_a_time(tmp_path: Pa
     print(f"{chosen} tokens: logits differ by at most {worst:.2e}, {different} chosen differently")  # noqa: T201
     assert worst <= TOLERANCE
     assert different <= chosen / 100
+
+
+REQUESTS = 64
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}}, "required": ["a", "b"]}
+
+
+def bodies() -> list[tuple[str, dict[str, Any], str | None]]:
+    """Requests of every kind: the model, the body, and the text where it is known."""
+    made = []
+    for number in range(REQUESTS):
+        asked = drawn(random.Random(number), tokens=40, several=True)
+        body = asked.body
+        text: str | None = asked.text
+        if number % 4 == 1:  # sampled, by a seed
+            body |= {"temperature": 0.8, "top_p": 0.9, "seed": 1 + number}
+        if number % 8 == 2:  # held to a schema, which the model knows nothing of
+            body |= {"max_tokens": 60, "response_format": {"type": "json_schema", "json_schema": SCHEMA}}
+            text = None
+        made.append((asked.model, body, text))
+    return made
+
+
+def answers(canaries: Family, at_once: int, **options: Any) -> list[Any]:
+    config = {"models": canaries.catalog, "slots": 8, "threads": 1, "context": 8192, "keep_alive": -1, **options}
+    with Runtime(**config) as ai, ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda one: ai.run(one[0], one[1])["response"], bodies()))
+
+
+@pytest.fixture(scope="module")
+def alone(canaries: Family) -> list[Any]:
+    """The answers of an engine that has one request at a time."""
+    return answers(canaries, 1)
+
+
+def test_the_answers_of_one_request_at_a_time_are_those_that_the_weights_say(alone: list[Any]) -> None:
+    for answer, (_, _, text) in zip(alone, bodies(), strict=True):
+        if text is None:
+            assert answer["b"] in ("x", "y")
+        else:
+            assert answer == text
+
+
+@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_the_same_requests_get_the_same_text_beside_others(
+    slots: int, home: str, alone: list[Any], canaries: Family
+) -> None:
+    assert answers(canaries, 8, slots=slots, **at(home)) == alone
+
+
+@pytest.mark.parametrize("n_batch", [32, 64, 512])
+def test_the_same_requests_get_the_same_text_in_batches_of_another_size(
+    n_batch: int, alone: list[Any], canaries: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "BATCH", n_batch)
+    assert answers(canaries, 8) == alone
+
+
+def test_the_same_requests_get_the_same_text_with_another_number_of_threads(alone: list[Any], canaries: Family) -> None:
+    assert answers(canaries, 8, threads=2) == alone

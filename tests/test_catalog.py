@@ -227,6 +227,16 @@ def test_an_unknown_adapter_is_refused_with_the_nearest(tmp_path: Path) -> None:
         found.find("1b").spec.adapter("tune")
 
 
+@pytest.mark.parametrize(
+    "name", ["../t", "t.gguf", "/etc/passwd", "..\\t", "tone/../tone", "tone\0", "", "x" * 1_000_000]
+)
+def test_an_adapters_name_is_looked_up_and_never_joined_into_a_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.gguf").touch()
+    found = load(tmp_path, '[[adapter]]\nname = "tone"\npath = "t.gguf"')
+    with pytest.raises(UnknownAdapter):
+        found.find("1b").spec.adapter(name)
+
+
 def test_an_adapter_where_there_are_none_is_refused() -> None:
     with pytest.raises(UnknownAdapter, match="names none for this model"):
         BUILT_IN.models[0].adapter("tone")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime import machine, store
+from runtime.engine import binary
+from runtime.engine.binary import Binary
 from runtime.machine import Core, Memory
 from tests.models import random_model
 from tests.servers import Hub
@@ -33,6 +34,11 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in facts.items():
         monkeypatch.setattr(machine, name, lambda value=value: value)
+    llama_cpp(monkeypatch, Binary("CPU : SSE3 = 1 | AVX2 = 1"))
+
+
+def llama_cpp(monkeypatch: pytest.MonkeyPatch, found: Binary) -> None:
+    monkeypatch.setattr(binary, "check", lambda: found)
 
 
 def found(shell: Shell, *args: str) -> dict[str, Any]:
@@ -64,7 +70,13 @@ def test_threads_that_are_set_are_told_as_they_are_used(shell: Shell, monkeypatc
 
 
 def test_llama_cpp_says_what_it_was_built_with(shell: Shell) -> None:
-    assert "CPU : " in found(shell)["llama_cpp"]["features"]
+    assert found(shell)["llama_cpp"] == {
+        "features": "CPU : SSE3 = 1 | AVX2 = 1",
+        "problem": None,
+        "missing": [],
+        "unused": [],
+    }
+    assert "llama.cpp" not in advice(shell)
 
 
 def test_each_model_has_its_plan_or_what_fits_instead(shell: Shell) -> None:
@@ -107,14 +119,29 @@ def test_more_threads_than_the_quota_are_told(shell: Shell, monkeypatch: pytest.
     assert "4 threads under a CPU quota of 2.0 wait for each other: set threads to 0." in advice(shell)
 
 
-def test_a_llama_cpp_without_vector_units_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.engine.llama.system_info", lambda: "CPU : SSE3 = 1")
-    assert "built without this CPU's vector units" in advice(shell)
-
-
-def test_a_llama_cpp_that_cannot_be_loaded_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "runtime.engine.llama", None)
-    assert "llama.cpp cannot be loaded (ModuleNotFoundError" in advice(shell)
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            Binary(problem="it uses an instruction that this CPU does not have"),
+            "cannot be loaded (it uses an instruction that this CPU does not have): install llama-cpp-python from its",
+        ),
+        (
+            Binary("CPU : AVX2 = 1", missing=("AVX2", "FMA", "BMI2")),
+            "built for a CPU with AVX2, FMA and BMI2, which this one lacks, so that it can end at any instruction: ",
+        ),
+        (
+            Binary("CPU : NEON = 1", unused=("DOTPROD",)),
+            "llama.cpp was built without DOTPROD, which this CPU has: to be faster, install",
+        ),
+    ],
+)
+def test_a_llama_cpp_that_does_not_suit_the_cpu_is_told(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, found: Binary, told: str
+) -> None:
+    llama_cpp(monkeypatch, found)
+    assert told in advice(shell)
+    assert f"llama.cpp  {found.features or found.problem}" in shell("doctor").stdout
 
 
 def test_offline_nobody_is_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

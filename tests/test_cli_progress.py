@@ -6,18 +6,10 @@ import json
 
 import pytest
 
-from runtime.cli.progress import Shown, line, size
+from runtime.cli.progress import Shown, line
 from runtime.store import Progress
 
 HALF = Progress("@cf/meta/llama-3.2-1b-instruct:Q4_K_M", "downloading", 400_000_000, 800_000_000, 12_300_000, 33.0)
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (807_694_464, "807.7 MB"), (4_920_739_232, "4.92 GB")],
-)
-def test_sizes_are_said_as_people_say_them(count: int, words: str) -> None:
-    assert size(count) == words
 
 
 def test_a_line_has_what_is_known() -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
 import logging
+import socket
 import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from tests.engines import engine_in
 from tests.gate import PATIENCE, Client, GatedEngine, accounts_agree, comes_true, is_empty
+from tests.invariants import descriptors
 from tests.models import expected
 from tests.servers import serving
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 WAYS = ("close", "reset", "half-close")
 OTHERS = (11, 12, 13)  # keys of those who stay
 VICTIM, NEXT = 50, 60  # keys
+ANSWER = 200  # tokens of who leaves
 LONG = 300  # tokens; more steps than any of these tests takes while it holds the engine
 SLOTS = 4
 FILLER = "~" * 2000  # a prompt of several batches
@@ -46,10 +48,10 @@ class Scene:
         sequences = [self.engine.sequence(key) for key in OTHERS]
         self.engine.step_until(lambda: all(written(one) for one in sequences))
 
-    def client(self) -> Client:
-        return Client(self.running.port)
+    def client(self, **options: Any) -> Client:
+        return Client(self.running.port, **options)
 
-    def ask(self, key: int = VICTIM, tokens: int = 200, **how: Any) -> Client:
+    def ask(self, key: int = VICTIM, tokens: int = ANSWER, **how: Any) -> Client:
         return self.client().ask(self.model, key, tokens, **how)
 
     def close(self) -> None:
@@ -96,10 +98,11 @@ def scene(running: Running) -> Iterator[Scene]:
 
 
 @pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """That a client leaves is nothing to complain of."""
+def quiet(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """That a client leaves is nothing to complain of; that one does not read is."""
     yield
-    assert not [one for when in ("setup", "call") for one in caplog.get_records(when) if one.levelno > logging.INFO]
+    records = [one for when in ("setup", "call") for one in caplog.get_records(when)]
+    assert "impatient" in request.fixturenames or not [one for one in records if one.levelno > logging.INFO]
 
 
 def model_of(running: Running) -> str:
@@ -121,7 +124,7 @@ def left_in(phase: str, scene: Scene, *, stream: bool) -> tuple[Client, list[Cli
         scene.engine.step_until(lambda: sequence.n_past > 0)
         assert sequence.is_reading
         return client, []
-    tokens = 1 if phase == "first token" else 20
+    tokens = {"first token": 1, "middle": 20, "last token": ANSWER - 1}[phase]
     scene.engine.step_until(lambda: written(sequence) == tokens)
     if stream:
         client.read(expected(VICTIM, tokens))
@@ -129,7 +132,7 @@ def left_in(phase: str, scene: Scene, *, stream: bool) -> tuple[Client, list[Cli
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("phase", ["queued", "prompt", "first token", "middle"])
+@pytest.mark.parametrize("phase", ["queued", "prompt", "first token", "middle", "last token"])
 @pytest.mark.parametrize("way", WAYS)
 def test_who_leaves_is_gone_within_a_step_and_the_others_are_exact(
     way: str, phase: str, stream: bool, scene: Scene
@@ -149,6 +152,74 @@ def test_who_leaves_is_gone_within_a_step_and_the_others_are_exact(
     assert following.text(stream=stream) == expected(NEXT, 40)
     for one in (client, following, *more):
         one.close()
+
+
+STALL = 1.0  # seconds, in the place of 30
+FLOOD, ENOUGH = 2000, 1000  # tokens of an answer, and those of them whose events fill small buffers
+FEW = 4096  # bytes that a socket buffers, or the least that its system allows
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.server.connection.STALLED", STALL)
+
+
+def small_buffers(server: Running) -> contextlib.ExitStack:
+    """For the connections that come meanwhile."""
+    (listening,) = server.server.servers[0].sockets
+    before = listening.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, FEW)
+    stack = contextlib.ExitStack()
+    stack.callback(listening.setsockopt, socket.SOL_SOCKET, socket.SO_SNDBUF, before // 2)  # the system doubles it
+    return stack
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("phase", ["queued", "prompt", "first token", "middle", "last token"])
+def test_who_stops_reading_holds_no_slot_for_long_and_the_others_are_exact(
+    phase: str, stream: bool, scene: Scene, impatient: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It reads what there is in its phase, and nothing from then on."""
+    fourth = [scene.ask(40, LONG, stream=True)] if phase == "queued" else []
+    for _ in fourth:
+        scene.engine.sequence(40)
+    with small_buffers(scene.running):
+        client = scene.client(buffer=FEW)
+        client.ask(scene.model, VICTIM, FLOOD, stream=stream, before=FILLER if phase == "prompt" else "")
+        sequence = scene.engine.sequence(VICTIM)
+    with client:
+        stall_in(phase, scene, client, sequence, stream=stream)
+        assert not scene.engine.has(sequence)
+        assert accounts_agree(scene.engine)
+        scene.assert_others_are_exact()
+        assert [one.streamed() for one in fourth] == [expected(40, LONG) for _ in fourth]
+        with scene.ask(NEXT, 40, stream=stream) as following:
+            assert following.text(stream=stream) == expected(NEXT, 40)
+    assert ("did not read" in caplog.text) == (stream and phase != "last token")
+    for one in fourth:
+        one.close()
+
+
+def stall_in(phase: str, scene: Scene, client: Client, sequence: Any, *, stream: bool) -> None:
+    """Leave the engine held, with nothing more to do for the client."""
+    name = sequence.request.id
+    tokens = {"first token": 1, "middle": 20}.get(phase, 0)
+    if not stream or phase == "last token":  # nothing is written before the end, or all is read
+        scene.engine.release()
+        if stream:
+            client.read(expected(VICTIM, FLOOD))
+        assert comes_true(lambda: name in scene.engine.ended)
+        scene.engine.hold()
+        return
+    if tokens:
+        scene.engine.step_until(lambda: written(sequence) >= tokens)
+        client.read(expected(VICTIM, tokens))
+    scene.engine.step_until(lambda: written(sequence) >= ENOUGH or name in scene.engine.cancelled)
+    scene.noticed(sequence)
+    if name not in scene.engine.ended:
+        scene.engine.steps(1)
+    assert scene.steps_to_free(sequence) <= 1
+    assert written(sequence) < FLOOD
 
 
 def test_who_waits_for_cells_and_leaves_lets_the_next_in(scene: Scene) -> None:
@@ -285,12 +356,6 @@ def tasks_of(running: Running) -> int:
         return len(asyncio.all_tasks()) - 1
 
     return asyncio.run_coroutine_threadsafe(count(), running.server.servers[0].get_loop()).result(PATIENCE)
-
-
-def descriptors() -> int:
-    """Open files and sockets of this process, where that can be told."""
-    gc.collect()
-    return psutil.Process().num_fds() if psutil.POSIX else 0
 
 
 def test_those_who_left_leave_no_task_and_no_socket(running: Running) -> None:

@@ -149,7 +149,8 @@ def unsent(server: Server) -> httpx.Response:
 
 
 SCHEMA = {"type": "json_schema", "json_schema": {"type": "array", "items": {"const": 1}, "minItems": 2}}
-NEVER = {"type": "string", "maxLength": 3, "pattern": "(?!)"}  # which no grammar looks ahead for
+# Two lists that are empty, and not alike, which no grammar sees.
+NEVER = {"type": "array", "items": {"type": "array", "maxItems": 0}, "minItems": 2, "maxItems": 2, "uniqueItems": True}
 NO_PROMPT = "required properties at '/' are 'prompt'"
 NO_MESSAGES = "required properties at '/' are 'messages'"
 NO_ROUTE = "No route for that URI"

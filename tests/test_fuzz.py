@@ -8,7 +8,6 @@ import asyncio
 import functools
 import http.client
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
@@ -19,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.wire import published, workers_ai
+from tests.counts import ASKED, examples
 from tests.gate import comes_true
 from tests.models import canary_model, expected, key_token
 from tests.servers import Hub, Running, serving
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     Json = SearchStrategy[Any]
 
 MODELS = ("llama-3.2-1b-instruct", "llama-3.2-3b-instruct")
-ASKED = os.environ.get("FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED or 600) // (2 * len(MODELS))
+EXAMPLES = examples(600) // (2 * len(MODELS))
 KEY, LENGTH = 7, 5  # the canary's key, and after how many tokens its answers end
 
 # -- bodies ----------------------------------------------------------------------------------------------------------

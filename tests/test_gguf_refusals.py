@@ -226,6 +226,16 @@ BROKEN_ADAPTERS = {
     ),
 }
 UNSUPPORTED_ADAPTERS = {
+    "rank beyond the bound": (
+        adapter_bytes(
+            tensors=(("o.lora_a", (8, 65), 0, 0), ("o.lora_b", (65, 4), 0, 65 * 32)), data=65 * 32 + 65 * 16 + 32
+        ),
+        "the pair of o has rank 65, at most 64 goes",
+    ),
+    "numbers of another type": (
+        adapter_bytes(tensors=(("o.lora_a", (32, 2), 2, 0), ("o.lora_b", (2, 4), 0, 64)), data=96),
+        "tensor o.lora_a of an adapter has type 2",
+    ),
     "model": (model_bytes(), "general.type is None, expected 'adapter'"),
     "type as number": (adapter_bytes({"general.type": u32(1)}), "general.type is 1, expected 'adapter'"),
     "other adapter": (adapter_bytes({"adapter.type": (raw.STRING, "ia3")}), "adapter.type is 'ia3', expected 'lora'"),

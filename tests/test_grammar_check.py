@@ -26,12 +26,15 @@ KILLERS = {
     "indirect left recursion": 'root ::= a "x"\na ::= b\nb ::= root "y" | "z"',
     "a repetition of what may be empty": 'root ::= ("a"?)*',
     "the same further on": 'root ::= "0" ("0"{0})+',
+    "500 rounds of what may be empty": 'root ::= "[" a{500} "]"\na ::= "" | [a-z] [0-9]?',
     "a repetition that ends before it begins": 'root ::= "a"{5,2}',  # allocates without end
+    "the same in a rule that another replaces": 'root ::= "a"{5,2}\nroot ::= "b"',
     "doubled rules": chain(40, "{0} | {0}"),  # 2^40 steps
     "a chain of rules that begin with one another": chain(30_000, "{0}"),  # stack overflow
     "ambiguous recursion": 'root ::= "a" root "b" | "a" root "c" | "d"',  # four times the stacks a token
     "ambiguous recursion through another rule": 'root ::= t "+" root | t\nt ::= "(" root ")" | [0-9]',
     "ambiguous recursion behind a long key": 'root ::= "{the-same-key:" root "}" | "{the-same-key:" root "]" | "0"',
+    "ambiguous recursion beside blanks": 'root ::= " "* ("a" root "b" | "a" root "c" | " " root | "d")',
     "many optional items": "root ::= " + '"a"? ' * 200,  # 20 s a token
     "many alternatives": "root ::= " + " | ".join(f'"v{at}"' for at in range(20_000)),  # 10 s a token
     "a large count": 'root ::= "a"{0,1000000}',  # silently without bound
@@ -44,10 +47,10 @@ KILLERS = {
 
 @pytest.mark.parametrize("name", KILLERS)
 def test_a_grammar_that_kills_the_engine_is_refused_in_time(name: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(InvalidRequest, match=r"^grammar"):
         check(parse(KILLERS[name]))
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 2
 
 
 def test_too_many_rules_are_refused_with_their_number() -> None:

@@ -36,8 +36,32 @@ def test_a_rule_may_go_on_behind_a_bar_and_within_parentheses() -> None:
     assert parse('root ::= ("a"\n  "b")\n').rules["root"] == Sequence((Literal("a"), Literal("b")))
 
 
-def test_the_last_rule_of_a_name_counts() -> None:
-    assert parse('root ::= "a"\nroot ::= "b"\n').rules == {"root": Literal("b")}
+def test_a_name_has_one_rule() -> None:
+    with pytest.raises(InvalidRequest, match="line 2: there is a rule root already"):
+        parse('root ::= "a"\nroot ::= "b"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ('root ::= ("a" "b"){1000}', True),
+        ('root ::= ("a" ("b")){1000}', True),
+        ('root ::= ("a" (("b"))){1000}', False),  # three groups
+        ("root ::= (a b){1000}\na ::= [a]\nb ::= [b]", False),  # two names that were not met before
+        ("a ::= [a]\nb ::= [b]\nroot ::= (a b){1000}", True),
+        ('root ::= "a"{50}{40}', True),
+        ('root ::= "a"{50}{41}', False),
+        ('root ::= ("a"{0,40} "b"){49}', False),
+        ('root ::= ("a"{40} "b"){49}', True),
+    ],
+)
+def test_what_is_repeated_is_counted_as_llama_cpp_counts_it(judge: Judge, text: str, taken: bool) -> None:
+    assert judge.takes(text) is taken
+    if taken:
+        parse(text)
+    else:
+        with pytest.raises(InvalidRequest, match=r"repeats .* rules; 2,000 are the most"):
+            parse(text)
 
 
 def test_escapes_are_read() -> None:

@@ -157,6 +157,6 @@ def test_deep_nesting_needs_no_recursion() -> None:
 
 def test_a_long_chain_of_rules_is_looked_through_at_once() -> None:
     rules = "\n".join(f'r{at} ::= "a" r{at + 1} | "b"' for at in range(15_000))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert matcher(f'root ::= r0\n{rules}\nr15000 ::= "c"').shortest_end() == "b"
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5

@@ -126,3 +126,10 @@ def test_a_schema_that_was_compiled_before_is_remembered() -> None:
 def test_the_order_of_keys_is_part_of_what_is_remembered() -> None:
     one, other = (compile_schema({"properties": {key: {} for key in keys}}) for keys in ("ab", "ba"))
     assert one != other
+
+
+def test_what_leads_back_to_itself_does_not_count_over_a_thousand() -> None:
+    schema = {"type": ["array", "null"], "items": {"$ref": "#"}}
+    assert compile_schema({**schema, "maxItems": 1000})
+    with pytest.raises(UnsupportedSchema, match="ambiguous"):
+        compile_schema({**schema, "maxItems": 3000})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import settings
-from runtime.errors import BadHeader, ConfigError, Forbidden, LlamaletError, NoToken, WrongToken
+from runtime.errors import BadHeader, ConfigError, Forbidden, HeadTooLarge, LlamaletError, NoToken, WrongToken
 from runtime.server import guards
 from runtime.server.guards import Access
 from runtime.server.tokens import Token, Tokens
@@ -80,6 +80,26 @@ def test_without_a_host_nobody_is_let_in() -> None:
 
 def test_two_hosts_are_a_bad_header() -> None:
     assert verdict(scope(("host", "localhost"), ("host", "localhost"))) is BadHeader
+
+
+# -- the size of the head ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "length"), [(100, 1), (2, 32_000)])
+def test_a_head_as_large_as_one_may_be_is_taken(count: int, length: int) -> None:
+    fields = [(f"x-{number}", "y" * length) for number in range(count - 1)]
+    assert verdict(scope(("host", "localhost"), *fields)) is None
+
+
+@pytest.mark.parametrize(("count", "length"), [(101, 1), (2, 32 * 1024), (90, 400)])
+def test_more_headers_or_longer_ones_are_refused(count: int, length: int) -> None:
+    fields = [(f"x-{number}", "y" * length) for number in range(count - 1)]
+    assert verdict(scope(("host", "localhost"), *fields)) is HeadTooLarge
+
+
+def test_a_long_address_is_refused_too() -> None:
+    found = scope(("host", "localhost")) | {"query_string": b"q" * 32 * 1024}
+    assert verdict(found) is HeadTooLarge
 
 
 # -- Origin ----------------------------------------------------------------------------------------------------------
@@ -182,7 +202,8 @@ def test_the_token_is_taken_as_each_client_sends_it(headers: list[tuple[str, str
         ([("authorization", f"Bearer {TOKEN.upper()}")], WrongToken),
         ([("authorization", f"Bearer {TOKEN} {TOKEN}")], WrongToken),
         ([("authorization", f'Bearer "{TOKEN}"')], BadHeader),
-        ([("authorization", "Bearer " + "x" * 1024 * 1024)], WrongToken),
+        ([("authorization", "Bearer " + "x" * 30_000)], WrongToken),
+        ([("authorization", "Bearer " + "x" * 1024 * 1024)], HeadTooLarge),
         ([("authorization", "Bearer tökèn\xff")], WrongToken),
         ([("x-auth-key", TOKEN[1:])], WrongToken),
         ([("x-auth-user-service-key", "é")], WrongToken),
@@ -319,6 +340,12 @@ def test_nobody_waits_for_the_body_of_a_request_without_the_token(locked: Script
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 
+def test_nobody_waits_for_the_body_of_a_request_with_a_wrong_token(locked: Scripted) -> None:
+    with locked.connection() as connection:
+        connection.sendall(request(b"x" * 1000, f"Authorization: Bearer {TOKEN[:-1]}")[:-999])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
 def test_no_body_is_asked_for_without_the_token(locked: Scripted) -> None:
     with locked.connection() as connection:
         connection.sendall(request(b"x", "Expect: 100-continue")[:-1])
@@ -333,7 +360,7 @@ def test_whoever_sends_the_body_all_the_same_can_go_on(locked: Scripted) -> None
 def test_a_token_longer_than_any_head_is_refused(locked: Scripted) -> None:
     with locked.connection() as connection:
         connection.sendall(request(b"", f"Authorization: Bearer {'x' * 40_000}"))
-        assert connection.recv(65536).startswith(b"HTTP/1.1 4")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

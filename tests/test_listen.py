@@ -242,7 +242,7 @@ def test_a_signal_is_handled_afterwards_as_before(model: str, opened: Opener) ->
 
 @pytest.mark.parametrize("sent", [b"", b"POST /ai/run/tiny HTTP/1.1\r\nHost: local"], ids=["nothing", "half"])
 def test_a_connection_whose_head_does_not_come_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(listen, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("runtime.server.connection.HEAD_SECONDS", 0.05)
     with serving() as running, socket.create_connection(("127.0.0.1", running.port), 30) as client:
         client.sendall(sent)
         assert read_all(client) == b""

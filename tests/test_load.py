@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import random
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtime import Runtime, machine
+from runtime import Runtime
 from tests.engines import cells_in_use, engine_in
-from tests.models import canary_model, expected, key_token
+from tests.invariants import callers, resident
+from tests.load import CELLS, HOMES, Asked, at, comes_true, drawn, everything_is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-REQUESTS, THREADS, KEYS = 400, 16, 64
-
-
-@pytest.fixture(scope="module")
-def ai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    path = tmp_path_factory.mktemp("models") / "canary.gguf"
-    canary_model(path)
-    with Runtime(files=[path], slots=8, threads=1, context=8192) as runtime:
-        yield runtime
+REQUESTS, THREADS, SLOTS = 200, 16, 8
 
 
 class Load:
@@ -36,27 +26,28 @@ class Load:
         self.ai, self.model = ai, ai.catalog.models[-1].id
         self.outcomes: list[str] = []
 
+    def run(self, numbers: range) -> None:
+        self.outcomes.clear()
+        with ThreadPoolExecutor(THREADS) as pool:
+            for done in [pool.submit(self.request, number) for number in numbers]:
+                done.result(timeout=300)
+
     def request(self, number: int) -> None:
         dice = random.Random(number)
-        key, tokens = dice.randrange(KEYS), dice.randint(1, 100)
-        body = self._body(dice, key, tokens)
+        asked = drawn(dice)
         kind = ("whole", "streamed", "cancelled")[number % 3]
         if kind == "whole":
-            result = self.ai.run(self.model, body)
-            assert (result["response"], result["finish_reason"]) == (expected(key, tokens), "length")
+            result = self.ai.run(self.model, asked.body)
+            assert (result["response"], result["finish_reason"]) == (asked.text, "length")
         else:
-            written, reason = self._stream(body, dice.randint(0, tokens) if kind == "cancelled" else None)
+            written, reason = self._stream(asked, dice.randint(0, asked.tokens) if kind == "cancelled" else None)
             assert reason in ("length", "cancelled" if kind == "cancelled" else "length")
-            assert expected(key, tokens).startswith(written)
-            assert written == expected(key, tokens) or reason == "cancelled"
+            assert asked.text.startswith(written)
+            assert written == asked.text or reason == "cancelled"
         self.outcomes.append(kind)
 
-    def _body(self, dice: random.Random, key: int, tokens: int) -> dict[str, Any]:
-        filler = "~" * dice.randint(0, 200)
-        return {"prompt": f"{filler}{key_token(key)}{filler}", "max_tokens": tokens, "temperature": 0}
-
-    def _stream(self, body: dict[str, Any], cancel_at: int | None) -> tuple[str, str]:
-        stream = self.ai.run(self.model, body, stream=True)
+    def _stream(self, asked: Asked, cancel_at: int | None) -> tuple[str, str]:
+        stream = self.ai.run(self.model, asked.body, stream=True)
         if cancel_at == 0:
             stream.cancel()
         events = []
@@ -67,35 +58,35 @@ class Load:
         return "".join(event["response"] for event in events), events[-1]["finish_reason"]
 
 
-def run_all(load: Load, numbers: range) -> None:
-    with ThreadPoolExecutor(THREADS) as pool:
-        for done in [pool.submit(load.request, number) for number in numbers]:
-            done.result(timeout=300)
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("home", HOMES)
+def test_every_answer_under_load_is_exact_and_nothing_is_left_behind(
+    home: str, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calling = callers(monkeypatch)
+    with Runtime(files=[canary], slots=SLOTS, threads=1, context=CELLS, **at(home)) as ai:
+        load = Load(ai)
+        load.run(range(-100, 0))  # the allocator's pools, and all code paths, are warm after this
+        memory = resident()
+        load.run(range(REQUESTS))
+        assert comes_true(lambda: ai.loaded()[0].running == 0)
+        if home == "none":
+            assert comes_true(lambda: is_empty(engine_in(ai)))
+        assert resident() < 1.05 * memory
+        assert everything_is_free(ai, load.model, SLOTS)
+    counts = {kind: load.outcomes.count(kind) for kind in set(load.outcomes)}
+    assert counts == {"whole": 67, "streamed": 67, "cancelled": 66}
+    assert all(len(threads) == 1 for threads in calling.values())
+    assert len(calling) == (home == "none")
 
 
-def settled(condition: Any, seconds: float = 1.0) -> bool:
-    """Whether the condition comes true within the time the promise gives."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    return bool(condition())
-
-
-def test_every_answer_under_load_is_exact_and_nothing_is_left_behind(ai: Runtime) -> None:
-    load = Load(ai)
-    run_all(load, range(-100, 0))  # the allocator's pools, and all code paths, are warm after this
-    gc.collect()
-    memory = machine.resident_bytes()
-    load.outcomes.clear()
-    run_all(load, range(REQUESTS))
-    engine: Any = engine_in(ai)
-    assert settled(lambda: not engine._inbox._open and cells_in_use(engine) == 0)
-    assert engine._scheduler._free_cells == engine._scheduler.cells
-    assert sorted(engine._scheduler._free_slots) == list(range(8))
-    gc.collect()
-    assert machine.resident_bytes() < 1.05 * memory
-    assert {kind: load.outcomes.count(kind) for kind in set(load.outcomes)} == {
-        "whole": 134,
-        "streamed": 133,
-        "cancelled": 133,
-    }
+def is_empty(engine: Any) -> bool:
+    """Whether no request is in it, and every slot and every cell is free."""
+    scheduler = engine._scheduler
+    slots, cells = sorted(scheduler._free_slots), scheduler._free_cells
+    return (
+        not engine._inbox._open
+        and cells_in_use(engine) == 0
+        and cells == scheduler.cells
+        and slots == list(range(SLOTS))
+    )

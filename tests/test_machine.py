@@ -216,6 +216,33 @@ def test_a_version_1_group_without_a_limit_bounds_nothing(tmp_path: Path) -> Non
     assert linux.memory(tmp_path) == Memory(8 * GIB, 6 * GIB)
 
 
+LIMITS = """Limit                     Soft Limit           Hard Limit           Units
+Max data size             {data:<20} unlimited            bytes
+Max address space         {space:<20} unlimited            bytes
+"""
+STATUS = f"Name:\tpython\nVmSize:\t  {GIB >> 10} kB\nVmData:\t  {GIB >> 11} kB\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "space", "available", "limit"),
+    [
+        ("unlimited", "unlimited", 6.0, None),
+        (2 * GIB, "unlimited", 1.5, 2.0),
+        ("unlimited", 3 * GIB, 2.0, 3.0),
+        (2 * GIB, 2 * GIB, 1.0, 2.0),
+        (GIB // 4, "unlimited", 0.0, 0.25),
+        ("unlimited", 64 * GIB, 6.0, None),
+    ],
+)
+def test_the_limits_of_the_process_itself_count(
+    tmp_path: Path, data: object, space: object, available: float, limit: float | None
+) -> None:
+    limits = LIMITS.format(data=data, space=space)
+    write(tmp_path, {"proc/meminfo": MEMINFO, "proc/self/limits": limits, "proc/self/status": STATUS})
+    expected = None if limit is None else int(limit * GIB)
+    assert linux.memory(tmp_path) == Memory(8 * GIB, int(available * GIB), expected)
+
+
 def test_a_kernel_that_does_not_say_what_is_available_is_asked_by_psutil(tmp_path: Path) -> None:
     assert 0 < linux.memory(tmp_path).available <= linux.memory(tmp_path).total
 
@@ -305,3 +332,44 @@ def test_this_machine_has_a_thread_and_memory() -> None:
     assert 1 <= machine.threads() <= (os.cpu_count() or 1)
     assert 0 < machine.memory().available <= machine.memory().total
     assert machine.resident_bytes() > 1_000_000
+
+
+X86 = "flags\t\t: fpu pni ssse3 avx f16c fma avx2 bmi2\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "has", "lacks"),
+    [
+        (X86, {"SSE3", "SSSE3", "AVX", "AVX2", "FMA", "F16C", "BMI2"}, {"AVX512", "AVX512_VNNI", "AMX_INT8"}),
+        ("Features\t: fp asimd evtstrm crc32 cpuid\n", {"NEON"}, {"DOTPROD", "SVE"}),  # Raspberry Pi 4
+        ("Features\t: fp asimd asimdhp asimddp\n", {"NEON", "FP16_VA", "DOTPROD"}, {"MATMUL_INT8"}),  # and 5
+    ],
+)
+def test_linux_says_which_instruction_sets_there_are(
+    tmp_path: Path, cpuinfo: str, has: set[str], lacks: set[str]
+) -> None:
+    write(tmp_path, {"proc/cpuinfo": f"processor\t: 0\n{cpuinfo}"})
+    known = linux.features(tmp_path)
+    assert {name for name, there in known.items() if there} == has
+    assert lacks <= known.keys()
+
+
+def test_where_linux_does_not_say_nothing_is_known(tmp_path: Path) -> None:
+    assert linux.features(tmp_path) == {}
+
+
+def test_a_mac_says_what_it_knows() -> None:
+    m1 = {"hw.optional.neon": "1", "hw.optional.arm.FEAT_DotProd": "1", "hw.optional.arm.FEAT_I8MM": "0"}
+    assert macos.features(lambda name: m1.get(name, "")) == {"NEON": True, "DOTPROD": True, "MATMUL_INT8": False}
+
+
+@pytest.mark.parametrize(
+    ("machine", "present", "expected"),
+    [
+        ("AMD64", {13, 36, 39}, {"SSE3": True, "SSSE3": True, "AVX": True, "AVX2": False, "AVX512": False}),
+        ("AMD64", {13}, {}),  # a Windows that knows no numbers from 36 on
+        ("ARM64", {19}, {"NEON": True, "DOTPROD": False}),
+    ],
+)
+def test_windows_says_what_it_knows(machine: str, present: set[int], expected: dict[str, bool]) -> None:
+    assert windows.features(present.__contains__, machine) == expected

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 PATIENCE = 120  # seconds until a test that waits gives up
 BLOCK = """
-import os, socket, sys
-def refuse(*where, **options):
-    sys.stderr.write(f"opens a connection: {where}\\n")
-    sys.stderr.flush()
-    os._exit(99)
-for name in ("connect", "connect_ex", "sendto"):
-    setattr(socket.socket, name, refuse)
-socket.create_connection = refuse
+import os, sys
+asks = "connect sendto sendmsg getaddrinfo gethostbyname gethostbyaddr"
+asks = {f"socket.{name}" for name in asks.split()}
+def refuse(event, where):  # of all of Python, C modules included
+    if event in asks and where[0] not in ("127.0.0.1", "localhost"):  # names of where a server listens
+        sys.stderr.write(f"{event}: {where}\\n")
+        sys.stderr.flush()
+        os._exit(99)
+sys.addaudithook(refuse)
 import json
 from runtime.cli import main
 """
@@ -62,6 +63,11 @@ def run(env: dict[str, str], code: str, args: Any) -> subprocess.CompletedProces
 def test_the_block_holds(env: dict[str, str]) -> None:
     """Else the others would show nothing."""
     assert run(env, ONE, ["pull", "1b"]).returncode == 99
+
+
+def test_what_is_not_here_and_not_to_be_fetched_asks_nobody(env: dict[str, str]) -> None:
+    done = run(env | {"HF_HUB_OFFLINE": "1"}, ONE, ["pull", "1b", "--anyway"])
+    assert (done.returncode, "Run: llamalet pull 1b:Q4_K_M" in done.stderr) == (66, True)
 
 
 def test_no_verb_opens_a_connection(env: dict[str, str]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.__pyinstaller import get_hook_dirs
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -36,6 +38,15 @@ def test_the_wheel_carries_all_of_the_playground(unpacked: Path) -> None:
         sorted(path.name for path in (root / "runtime" / "playground").iterdir()) for root in (ROOT, unpacked)
     )
     assert ours == theirs
+
+
+def test_pyinstaller_finds_the_hooks_of_the_wheel(unpacked: Path) -> None:
+    (names,) = unpacked.glob("*.dist-info/entry_points.txt")
+    assert "[pyinstaller40]\nhook-dirs = runtime.__pyinstaller:get_hook_dirs\n" in names.read_text()
+    (folder,) = get_hook_dirs()
+    hooks = {path.name for path in Path(folder).glob("hook-*.py")}
+    assert hooks == {path.name for path in (unpacked / "runtime" / "__pyinstaller").glob("hook-*.py")}
+    assert hooks == {"hook-llama_cpp.py", "hook-runtime.py"}
 
 
 def test_the_wheel_is_typed_and_carries_licence_and_notice(unpacked: Path) -> None:

@@ -20,6 +20,7 @@ from runtime.messages import normalise
 from runtime.toolstyles import STYLES
 from runtime.values import FAMILIES, Segment
 from tests.conversations import CONVERSATIONS, FLAT, GOLDEN, TEMPLATES, Conversation, reference_prompt, user
+from tests.counts import examples
 from tests.shared import needs_shared, shared
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def prompts(draw: st.DrawFn) -> tuple[tuple[Segment, ...], int]:
     return pieces, len(drawn) + 1 + own_turn
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 @given(prompts())
 def test_typed_control_tokens_never_become_special(drawn: tuple[tuple[Segment, ...], int]) -> None:
     segments, turns = drawn
@@ -293,7 +294,7 @@ def test_control_tokens_in_a_raw_prompt_are_honoured(tokenize: Tokenize) -> None
 
 
 @needs_vocabulary
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 @given(drawn=prompts())
 def test_only_the_frame_becomes_control_tokens(drawn: tuple[tuple[Segment, ...], int], tokenize: Tokenize) -> None:
     segments, turns = drawn

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from runtime.engine.llama import Candidates, Model
-from runtime.engine.sampling import Sampler, fold_seed, likeliest, log_softmax, stages
-from runtime.errors import EngineError
+from runtime.engine.sampling import Sampler, check, fold_seed, likeliest, log_softmax, stages
+from runtime.errors import EngineError, InvalidRequest
 from runtime.values import Sampling
 from tests.models import random_model
 
@@ -107,6 +107,49 @@ def test_logits_that_are_not_finite_are_refused(worst: float) -> None:
     logits[3] = worst
     with pytest.raises(EngineError, match="not finite"):
         drawn(Sampling(), logits=logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("temperature", (0.0, 5.0), (-0.1, 5.01)),
+        ("top_k", (1, 50, None), (0, 51, -1)),
+        ("top_p", (0.0, 2.0), (-0.1, 2.01)),
+        ("min_p", (0.0, 1.0), (-0.1, 1.01)),
+        ("repetition_penalty", (0.0, 2.0), (-0.1, 2.01)),
+        ("frequency_penalty", (0.0, 2.0), (-0.1, 2.01)),
+        ("presence_penalty", (0.0, 2.0), (-0.1, 2.01)),
+        ("logprobs", (0, 20, None), (-1, 21)),
+        ("logit_bias", ((), ((0, 100.0),), ((9, -100.0),)), (((10, 1.0),), ((-1, 1.0),), ((0, 100.1),))),
+        ("logit_bias", (((0, 1.0),) * 300,), (((0, 1.0),) * 301, ((0, float("nan")),))),
+    ],
+)
+def test_a_sampling_keeps_to_what_is_published(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
+    for value in good:
+        check(Sampling(**{name: value}), 10)
+    for value in (*bad, *((float("nan"), float("inf")) if isinstance(bad[0], float) else ())):
+        with pytest.raises(InvalidRequest, match=name):
+            check(Sampling(**{name: value}), 10)
+
+
+def test_where_no_token_is_possible_the_request_ends() -> None:
+    constraint: Any = Allowing(n_possible=0)
+    constraint.possible = lambda: np.array([], np.int64)
+    sampler = Sampler(Sampling(), seed=1, prompt=(), n_vocab=len(LOGITS))
+    with pytest.raises(EngineError, match="no token may follow"):
+        sampler.sample(LOGITS, CANDIDATES, constraint)
+    sampler.free()
+
+
+@pytest.mark.parametrize("n_possible", [3, 100_000])
+def test_a_token_is_not_taken_whose_logit_is_not_finite(n_possible: int) -> None:
+    constraint: Any = Allowing(4, n_possible=n_possible)
+    sampler = Sampler(Sampling(top_p=1.0), seed=1, prompt=(), n_vocab=len(LOGITS))
+    logits = LOGITS.copy()
+    logits[4] = -np.inf
+    with pytest.raises(EngineError, match="logit"):
+        sampler.sample(logits, CANDIDATES, constraint)
+    sampler.free()
 
 
 @pytest.mark.parametrize("top_p", [0.9, 1.0])

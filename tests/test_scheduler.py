@@ -117,6 +117,13 @@ def test_one_slow_batch_is_forgotten_as_soon_as_a_fast_one_was_seen() -> None:
     assert sizes(made.plan())[0] > 100
 
 
+def test_a_batch_of_which_the_clock_saw_nothing_is_fast() -> None:
+    """Clocks there are that advance by 16 ms."""
+    made = scheduler(sequence(3000))
+    made.measured(32, 0.0)
+    assert sizes(made.plan()) == [512]
+
+
 def test_a_batch_never_holds_more_than_its_size() -> None:
     made = scheduler(answering(), sequence(3000), batch=64, cells=4096)
     made.plan()

@@ -11,6 +11,7 @@ from runtime.errors import EngineClosed, EngineError, QueueFull, TimedOut
 from runtime.server import guards
 from runtime.server.guards import MAX_BODY
 from runtime.values import Failed, Text
+from tests.gate import comes_true
 from tests.servers import code_of, request, said_by, scripted
 
 if TYPE_CHECKING:
@@ -119,31 +120,6 @@ def test_who_asks_for_leave_to_send_too_much_does_not_get_it(server: Scripted) -
     assert server.raw(head, b"\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        request(b"x", "Transfer-Encoding: chunked"),
-        request(b"x", "Content-Length: 5"),
-        request().replace(b"Content-Length: 16", b"Content-Length: +16"),
-        request().replace(b"Content-Length: 16", b"Content-Length: -1"),
-        b"POST /ai/run/tiny HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-        request(b"", *(f"X-{n}: {'y' * 60}" for n in range(20_000))),
-        b"POST /" + b"x" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"POST /ai/run/tiny HTTP/1.1\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00",
-    ],
-    ids=["both lengths", "two lengths", "plus", "minus", "chunk size", "many headers", "long line", "no host", "TLS"],
-)  # fmt: skip
-def test_bad_http_is_refused_and_the_next_request_answered(server: Scripted, sent: bytes) -> None:
-    with server.connection() as connection:
-        try:
-            connection.sendall(sent)
-            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
-        except ConnectionError:  # it was refused while this was still sent
-            assert len(sent) > 500_000
-    assert server.ask().is_success
-
-
 # -- engines that fail -----------------------------------------------------------------------------------------------
 
 FULL = QueueFull("9 requests are running or waiting.", "Try again in a moment.")
@@ -197,13 +173,14 @@ def test_a_fault_of_ours_is_told_in_the_envelope_and_the_service_lives_on(server
     reply = server.will(ValueError("a secret of ours")).ask({"prompt": "Hi", "stream": stream})
     assert code_of(reply) == (500, 5000)
     assert "secret" not in reply.text
+    assert reply.headers.get("connection") == (None if stream else "close")
     assert server.ask().is_success
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_fault_of_ours_is_in_the_log(server: Scripted, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     server.will(ValueError("a secret of ours")).ask({"prompt": "Hi", "stream": stream})
-    assert "ValueError: a secret of ours" in caplog.text
+    assert comes_true(lambda: "ValueError: a secret of ours" in caplog.text)  # after the reply
 
 
 @pytest.mark.parametrize("stream", [False, True])

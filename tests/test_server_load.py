@@ -21,8 +21,11 @@ import pytest
 
 from tests.engines import engine_in
 from tests.gate import PATIENCE, Client, GatedEngine, comes_true, is_empty
+from tests.invariants import turns_of
+from tests.load import CELLS, HOMES, at, everything_is_free
 from tests.models import KEYS, expected
 from tests.servers import serving
+from tests.test_disconnect import tasks_of
 from tests.test_server_process import process
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
 WARM_SECONDS = max(2.0, SECONDS / 10)
 CLIENTS, SLOTS, CONTEXT = 64, 8, 8192
+LAG = 0.1  # seconds that nothing may hold up the loop
 WAYS = ("close", "reset", "half-close")
 
 
@@ -140,6 +144,29 @@ def running(canary: Path) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("home", HOMES)
+def test_of_200_requests_to_8_slots_each_is_accounted_for_and_no_task_and_no_file_is_left(
+    home: str, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"slots": 8, "threads": 1, "context": CELLS, "keep_alive": -1}
+    with serving(files=[canary], **options, **at(home)) as running:
+        running.ai._runtime.load(str(canary))
+        load, tasks = Load(running.port, model_of(running)), tasks_of(running)
+        turns = turns_of(running.server.servers[0].get_loop(), monkeypatch)
+        with ThreadPoolExecutor(16) as pool:
+            for done in [pool.submit(load.leave, number) for number in range(200)]:
+                done.result(timeout=PATIENCE)
+        assert load.outcomes.total() == load.started == 200
+        assert set(load.outcomes) == {"exact", "left"}
+        assert comes_true(lambda: running.ai.loaded()[0].running == 0)
+        assert everything_is_free(running.ai._runtime, load.model, 8)
+        assert comes_true(lambda: tasks_of(running) == tasks)
+        tell(f"{home}: {dict(load.outcomes)}, {turns}")
+        assert turns.count > 200
+        assert turns.longest <= LAG
+
+
 def test_of_200_requests_whose_clients_leave_here_and_there_none_is_lost_and_none_is_kept(running: Running) -> None:
     engine, load = engine_of(running), Load(running.port, model_of(running))
     with ThreadPoolExecutor(16) as pool:
@@ -175,8 +202,11 @@ class Crowd:
         self.engine, self.model = engine_of(running), model_of(running)
         self.engine.hold()
         self.clients = {key: Client(running.port) for key in range(CLIENTS)}
+        self.asked: dict[int, float] = {}  # when each had
+        self.took: dict[int, float] = {}  # seconds until each was refused
         for key, client in self.clients.items():
             client.ask(self.model, key, 10, stream=self.is_streamed(key))
+            self.asked[key] = time.monotonic()
         self.refused = self._refused()
         self.engine.wait_for(lambda: self.engine.n_open() >= ROOM)  # the last may still be on their way to it
 
@@ -196,6 +226,7 @@ class Crowd:
                     selector.unregister(found.fileobj)
                     if self.clients[found.data].response.status != 200:
                         refused.append(found.data)
+                        self.took[found.data] = time.monotonic() - self.asked[found.data]
         return refused
 
     def close(self) -> None:
@@ -205,6 +236,8 @@ class Crowd:
 
 
 def test_of_64_at_once_those_with_room_are_served_and_all_others_told_to_come_again(crowd: Crowd) -> None:
+    took = sorted(1e3 * seconds for seconds in crowd.took.values())
+    tell(f"refused after ms: {took[len(took) // 2]:.0f} in the middle, {took[-1]:.0f} at most")
     assert len(crowd.refused) == CLIENTS - ROOM
     assert crowd.engine.n_open() == ROOM
     for key in crowd.refused:

@@ -106,6 +106,7 @@ class Process:
         end = self.signal(which) + AT_ONCE
         while not is_refused(self.port):
             assert time.monotonic() < end
+            time.sleep(0.02)  # each try is a connection, of which the server would tell if they were many
         assert self.popen.poll() is None
         return self
 
@@ -124,7 +125,10 @@ class Process:
 
     def end(self) -> tuple[int, str]:
         """Its exit code, and what else it said on stderr, waiting for it."""
+        engines = psutil.Process(self.popen.pid).children(recursive=True) if self.popen.poll() is None else []
         _, said = self.popen.communicate(timeout=PATIENCE)
+        _, orphans = psutil.wait_procs(engines, AT_ONCE)
+        assert not orphans
         return self.popen.returncode, said.decode()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import socket
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from runtime import AsyncRuntime
 from runtime.errors import EngineError
-from runtime.server import listen, streams
+from runtime.server import streams
 from runtime.server.app import application
 from runtime.values import Failed, Progress, Text
 from tests.fake_engine import FakeEngine, answer
@@ -125,6 +126,49 @@ def test_the_pieces_together_are_the_whole_answer(server: Scripted) -> None:
     server.will(answer(*TEXTS), answer(*TEXTS))
     streamed = "".join(event["response"] for event in events(server.ask(BODY).content)[:-1])
     assert streamed == server.ask({"prompt": "Hi"}).json()["result"]["response"] == "".join(TEXTS)
+
+
+@pytest.mark.parametrize("path", ["/ai/run/tiny", "/v1/chat/completions", "/v1/completions", "/v1/responses"])
+def test_whatever_the_pieces_are_they_are_together_the_whole_answer(server: Scripted, path: str) -> None:
+    """On every surface; all that could end a line or an event for some reader comes in some piece."""
+    dice = random.Random(path)
+    for _ in range(20):
+        pieces = ["".join(dice.choices(ALPHABET, k=dice.randrange(6))) for _ in range(dice.randrange(1, 30))]
+        server.will(answer(*pieces), answer(*pieces))
+        body = {"model": "tiny"} | ({"messages": [{"role": "user", "content": "Hi"}]} if "chat" in path else {})
+        body |= {"input": "Hi"} if "responses" in path else {} if "chat" in path else {"prompt": "Hi"}
+        streamed = server.ask(body | {"stream": True}, path).content.decode()
+        assert set(streamed) & set("\x85\u2028\u2029\r\0") == set()
+        assert text_of(streamed) == text_of_whole(server.ask(body, path).json()) == "".join(pieces)
+
+
+ALPHABET = [
+    *("\n\n", "\r", "\r\n", "\n", "data: ", "data: [DONE]\n\n", "event: x\n", ": ", "\u2028", "\x85", "\0", "\ufeff"),
+    *(" ", "🦙", "e\u0301", "\u200d", '"', "\\", "a", "</s>", "{}"),
+]
+
+
+def text_of(stream: str) -> str:
+    """What is written in a stream, whoever's."""
+    lines = [line.removeprefix("data: ") for line in stream.split("\n") if line.startswith("data: {")]
+    return "".join(piece_of(json.loads(line)) for line in lines)
+
+
+def piece_of(event: Any) -> str:
+    if "choices" in event:
+        return "".join(one.get("text") or one.get("delta", {}).get("content") or "" for one in event["choices"])
+    if "type" in event:
+        return str(event["delta"]) if event["type"] == "response.output_text.delta" else ""
+    return str(event["response"])
+
+
+def text_of_whole(body: Any) -> str:
+    if "result" in body:
+        return str(body["result"]["response"])
+    if "output" in body:
+        return "".join(part["text"] for item in body["output"] for part in item["content"])
+    (choice,) = body["choices"]
+    return str(choice["text"] if "text" in choice else choice["message"]["content"])
 
 
 def test_readers_line_by_line_find_the_same(server: Scripted) -> None:
@@ -274,7 +318,7 @@ def test_a_connection_goes_on_after_a_stream_that_failed(server: Scripted) -> No
 def test_a_client_that_does_not_read_is_stopped(
     slow_server: Scripted, slow: Slow, lively: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(listen, "STALLED", 0.05)
+    monkeypatch.setattr("runtime.server.connection.STALLED", 0.05)
     with slow_server.connection() as connection:
         connection.sendall(request(SENT))
         assert slow.submitted.wait(PATIENCE)
@@ -308,3 +352,25 @@ def test_a_connection_serves_streams_and_answers_in_turn(server: Scripted) -> No
     replies = server.raw(request(SENT), request(), request(SENT, "Connection: close"))
     assert [replies.count(word) for word in (b"HTTP/1.1 200 ", b"[DONE]")] == [3, 2]
     assert replies.index(b"one") < replies.index(b"two") < replies.index(b"three")
+
+
+def test_a_fault_of_ours_in_the_middle_is_the_last_event_of_its_stream(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, gate = streams.Native.lines, threading.Event()
+
+    def lines(self: streams.Native, at: int, event: Any) -> bytes:
+        if event["response"] == "b":
+            gate.set()
+            raise ValueError("a secret of ours")
+        return real(self, at, event)
+
+    monkeypatch.setattr(streams.Native, "lines", lines)
+    monkeypatch.setattr(streams, "FIRST_BYTE", 0.0)  # so that something was written before
+    *_, last = events(server.will(answer("a", "b", "c")).ask(BODY).text)
+    assert gate.is_set()
+    assert (last["success"], last["errors"][0]["code"]) == (False, 5000)
+    assert "secret" not in json.dumps(last)
+    assert "ValueError: a secret of ours" in caplog.text
+    monkeypatch.undo()
+    assert server.ask().is_success

@@ -19,9 +19,10 @@ PROMPT = f"Say {key_token(7)}."
 FOREVER = 120_000  # tokens, in a context that holds them: what never ends by itself while a test looks
 
 
-@pytest.fixture
-def ai(canary: Path) -> Iterator[Runtime]:
-    with Runtime(files=[canary], context=4096, threads=1, slots=2, keep_alive=-1) as runtime:
+@pytest.fixture(scope="module", params=["none", "process"])
+def ai(canary: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    options: dict[str, Any] = {"context": 4096, "threads": 1, "slots": 2, "keep_alive": -1}
+    with Runtime(files=[canary], isolation=request.param, **options) as runtime:
         yield runtime
 
 

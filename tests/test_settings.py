@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runtime import settings
+from runtime import folders, settings
 from runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,8 +56,11 @@ def test_the_defaults_are_these() -> None:
         "download": True,
         "offline": False,
         "parity": False,
+        "isolation": None,
+        "watchdog": 30.0,
         "host": "localhost",
         "port": 8788,
+        "wait": 120.0,
         "token_file": None,
         "token": None,
         "hosts": (),
@@ -79,7 +82,7 @@ def test_every_setting_says_what_it_is_on_one_line(setting: settings.Setting) ->
     assert "\n" not in setting.help
 
 
-SERVERS = ("host", "port", "token_file", "token", "hosts", "origins", "unix", "log_format", "log_prompts")
+SERVERS = ("host", "port", "wait", "token_file", "token", "hosts", "origins", "unix", "log_format", "log_prompts")
 
 
 def test_the_keywords_are_the_settings_without_the_servers() -> None:
@@ -146,7 +149,7 @@ def test_a_file_named_as_argument_must_exist(tmp_path: Path) -> None:
 
 
 def test_the_default_folder_is_llamalets_own() -> None:
-    assert settings.default_folder().name == "llamalet"
+    assert folders.own("config").name == "llamalet"
 
 
 def test_a_models_file_beside_the_config_file_is_used(tmp_path: Path) -> None:

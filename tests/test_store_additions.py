@@ -90,3 +90,23 @@ def test_a_models_file_that_is_wrong_is_told_before_anything_is_fetched(hub: Loo
     with pytest.raises(ConfigError, match=r"models\.toml line 1"):
         store.add(TEXT, file)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("failing", ["pathlib.Path.write_text", "os.replace"])
+def test_a_models_file_that_cannot_be_written_stays_as_it_was_and_is_told(
+    hub: LoopbackHub, file: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    store.add(TEXT, file.with_name("first.toml"))  # so that of the download no step is left
+    file.write_text("# mine\n")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, full)
+        with pytest.raises(ConfigError, match=r"has come, but .*models\.toml cannot be written: No space") as raised:
+            store.add(TEXT, file)
+    assert "--models FILE" in str(raised.value.hint)
+    assert sorted(one.name for one in file.parent.iterdir()) == ["first.toml", "models.toml"]
+    assert file.read_text() == "# mine\n"
+    assert store.add(TEXT, file)[1].fetched == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
+import filelock
 import pytest
 
 from runtime.store import hub, place
@@ -99,9 +101,64 @@ def test_the_cache_may_be_behind_a_link(spot: Place, tmp_path: Path, monkeypatch
     assert place.set_aside(path).read_bytes() == b"whole"
 
 
-def test_leftovers_are_parts_and_damaged_files(spot: Place) -> None:
-    spot.part.with_suffix(".from").touch()
-    spot.part.with_suffix(".broken").touch()
-    spot.blob.touch()
-    found = sorted(one.suffix for one in place.leftovers(spot.cache, spot.repo))
-    assert found == [".broken", ".from", ".part"]
+def leave(folder: Path, *names: str, age: float = 0.0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"xx")
+        os.utime(folder / name, (time.time() - age,) * 2)
+
+
+def test_what_downloads_have_left_is_ours_and_the_hubs_own(spot: Place) -> None:
+    leave(spot.blob.parent, NAME, f"{NAME}.part", f"{NAME}.from", f"{NAME}.broken", f"{NAME}.1a2b3c4d.incomplete")
+    gone = sorted(path.suffix for path, size in place.sweep(spot.cache, spot.repo) if size == 2)
+    assert gone == [".broken", ".from", ".incomplete", ".part"]
+    assert [one.name for one in spot.blob.parent.iterdir()] == [NAME]
+
+
+def test_of_all_repositories_only_what_is_old_goes(spot: Place) -> None:
+    leave(spot.cache / "models--you--other" / "blobs", "old.part", age=place.STALE + 3600)
+    leave(spot.cache / "models--you--other" / "blobs", "new.part", age=place.STALE - 3600)
+    leave(spot.cache / "models--you--other" / "blobs", "later.part", age=-7200)  # a clock that was put back
+    assert [path.name for path, _ in place.sweep(spot.cache, age=place.STALE)] == ["old.part"]
+
+
+def test_what_somebody_fetches_at_the_moment_stays(spot: Place) -> None:
+    leave(spot.blob.parent, f"{NAME}.part", f"{NAME}.1a2b3c4d.incomplete", f"{'b' * 64}.part", age=place.STALE + 3600)
+    with filelock.FileLock(spot.lock):
+        assert [path.name for path, _ in place.sweep(spot.cache, age=place.STALE)] == [f"{'b' * 64}.part"]
+    assert len(list(place.sweep(spot.cache))) == 2
+
+
+@pytest.mark.parametrize("where", ["another folder", "another repository"])
+def test_a_link_that_leads_elsewhere_is_put_aside_or_removed_and_what_is_behind_it_stays(
+    spot: Place, tmp_path: Path, where: str
+) -> None:
+    path = spot.publish(COMMIT)
+    other = tmp_path / ("own" if where == "another folder" else "models--you--other/blobs") / ("c" * 64)
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"mine")
+    path.unlink()
+    try:
+        path.symlink_to(other)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert place.named(path) is None
+    kept = place.set_aside(path)
+    assert (kept.name, kept.is_symlink(), path.exists(), other.read_bytes()) == ("m.gguf.broken", True, False, b"mine")
+    path.symlink_to(other)
+    assert (place.remove(path), path.exists(), other.read_bytes()) == (0, False, b"mine")
+
+
+@pytest.mark.parametrize("error", place.FULL)
+def test_a_full_disk_at_the_link_moves_no_bytes_that_others_link_to(
+    spot: Place, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(error, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.symlink_to", full)
+        with pytest.raises(OSError, match="full"):
+            spot.publish(COMMIT)
+    assert spot.blob.read_bytes() == b"whole"
+    assert list(spot.visible.parent.iterdir()) == []

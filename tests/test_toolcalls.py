@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runtime.toolcalls import ToolCallParser, parse
 from runtime.toolcalls.markers import MARKERS
 from runtime.values import Tool, ToolCall, ToolCallDelta
+from tests.counts import examples
 from tests.outputs import BARE, BESIDE, CODE, FUNCTION, NOW, OUTPUTS, ROME, SEVERAL, TAGGED, TOOLS, Calls, Output
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def test_pinned_arguments_make_the_same_calls(text: str, content: str, calls: Ca
     assert in_pieces(text, TOOLS, pinned=True) == (content, calls)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(st.sampled_from(OUTPUTS), st.data())
 def test_the_text_is_read_from_any_pieces(output: Output, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(output.text)), max_size=8)))
@@ -84,7 +85,7 @@ FRAGMENTS += ["1e9", "True", "null", "nope", ROME, NOW]
 wild = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=12).map("".join)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(wild, st.integers(1, 5), st.sampled_from([[], TOOLS, CODE]))
 def test_any_text_is_read_and_in_pieces_all_the_same(text: str, size: int, tools: Any) -> None:
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
@@ -124,7 +125,7 @@ objects = st.tuples(st.sampled_from(["{", "[{", "`{", "a {"]), members, st.sampl
 )
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(objects, objects, st.integers(1, 5))
 def test_objects_with_any_members_are_read_in_pieces_all_the_same(one: str, other: str, size: int) -> None:
     text = f"{one}; {other}"
@@ -132,14 +133,14 @@ def test_objects_with_any_members_are_read_in_pieces_all_the_same(one: str, othe
     assert in_pieces(pieces, TOOLS) == same(text, TOOLS)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(wild, st.sampled_from([TOOLS, CODE]))
 def test_content_never_holds_a_marker(text: str, tools: Any) -> None:
     content, _ = parse(text, tools)
     assert not any(marker in content for marker in MARKERS)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(wild)
 def test_without_tools_everything_but_markers_is_content(text: str) -> None:
     content, calls = parse(text, [])
@@ -152,7 +153,7 @@ def ordered_within(part: str, whole: str) -> bool:
     return all(char in characters for char in part)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(wild)
 def test_content_is_the_text_without_what_was_called(text: str) -> None:
     assert ordered_within(parse(text, CODE)[0].replace(" ", ""), text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime.toolcalls import ToolCallParser, parse
+from tests.counts import ASKED
 from tests.outputs import CODE, ROME
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ HOSTILE += [
 ]
 HOSTILE += ['{"name": "weather", "parameters": {"a": "', "[weather(", "weather(", "weather.call(", "[weather(city=["]
 HOSTILE += ["<|python_", "<|python_tag|>", "<|eot_<", "<function=", "<function=weather>", "<function=weather>{"]
-HOSTILE += ["</function>", "<tool_call>", ROME, f"{ROME}; ", f"```json\n{ROME}\n```\n"]
+HOSTILE += ["</function>", "<tool_call>", "\ufffd", "\0", ROME, f"{ROME}; ", f"```json\n{ROME}\n```\n"]
 
 
 def steps(text: str, size: int) -> int:
@@ -77,12 +78,15 @@ def test_the_steps_grow_no_faster_than_the_text(beginning: str, part: str, size:
     assert long <= 3.5 * short + 600
 
 
+LONG = 200_000 if ASKED is None else 1_000_000  # characters
+
+
 @pytest.mark.parametrize("part", HOSTILE)
 def test_a_long_text_takes_seconds_at_most(part: str) -> None:
-    text = part * (200_000 // len(part))
+    text = part * (LONG // len(part))
     before = time.process_time()
     parse(text, CODE)
-    assert time.process_time() - before < 4  # a megabyte takes one or two, and machines may be slow
+    assert time.process_time() - before < 4 * LONG / 200_000  # a megabyte takes one or two, and machines may be slow
 
 
 @pytest.mark.parametrize(

@@ -182,19 +182,76 @@ def test_a_lone_surrogate_is_refused_with_its_place(body: dict[str, Any], path: 
         workers_ai.parse(body)
 
 
-def test_nesting_is_taken_to_a_depth_of_136() -> None:
-    assert parse(other=deep(134)).ignored == ("other",)
+def test_nesting_is_taken_to_a_depth_of_64() -> None:
+    assert parse(other=deep(63)).ignored == ("other",)
 
 
 def test_deeper_nesting_is_refused_with_the_bound() -> None:
-    with pytest.raises(InvalidRequest, match=r"deeper than 136 levels, at other\[0\]\[0\]"):
-        parse(other=deep(137))
+    with pytest.raises(InvalidRequest, match=r"deeper than 64 levels, at other\[0\]\[0\]"):
+        parse(other=deep(64))
+
+
+def schema(levels: int) -> dict[str, Any]:
+    """Each level is an object in an object."""
+    made: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        made = {"items": made}
+    return {"response_format": {"type": "json_schema", "json_schema": made}}
+
+
+def test_where_schemas_are_more_nesting_is_taken_as_they_have_a_bound_of_their_own() -> None:
+    assert parse(**schema(134)).document is not None
+    with pytest.raises(InvalidRequest, match=r"deeper than 136 levels, at response_format\.json_schema"):
+        parse(**schema(135))
+
+
+@pytest.mark.parametrize("parity", [False, True])
+@pytest.mark.parametrize(
+    ("name", "most", "one"),
+    [
+        ("messages", 1000, {"role": "user", "content": "Hi"}),
+        ("tools", 64, {"name": "f{}", "description": "", "parameters": {"type": "object", "properties": {}}}),
+        ("functions", 64, {"name": "f{}", "code": ""}),
+    ],
+)
+def test_so_many_are_taken_and_no_more(name: str, most: int, one: dict[str, Any], parity: bool) -> None:
+    def body(count: int) -> dict[str, Any]:
+        many = [one | ({"name": one["name"].format(at)} if "name" in one else {}) for at in range(count)]
+        return {"messages": [{"role": "user", "content": "Hi"}], name: many}
+
+    assert workers_ai.parse(body(most), parity=parity)
+    with pytest.raises(InvalidRequest, match=f"^{name}: must have at most {most} entries, found {most + 1}\\."):
+        workers_ai.parse(body(most + 1), parity=parity)
+
+
+@pytest.mark.parametrize("stop", ["é" * 128, ["é" * 128], ["x"] * 16])
+def test_stop_strings_within_the_bounds_are_taken(stop: Any) -> None:
+    assert parse(stop=stop).stop
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"),
+    [
+        ("é" * 128 + "x", "at most 256 bytes in each string, found 257"),
+        (["x", "é" * 129], "at most 256 bytes in each string, found 258"),
+        (["x"] * 17, "at most 16 strings"),
+    ],
+)
+def test_stop_strings_beyond_them_are_refused(stop: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^stop: must .*{words}"):
+        parse(stop=stop)
+
+
+def test_a_bias_is_taken_for_300_tokens_and_no_more() -> None:
+    assert len(parse(logit_bias={str(token): 1 for token in range(300)}).sampling.logit_bias) == 300
+    with pytest.raises(InvalidRequest, match="logit_bias: must have at most 300 keys, found 301"):
+        parse(logit_bias={str(token): 1 for token in range(301)})
 
 
 def test_nesting_without_end_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(InvalidRequest, match="deeper than 136 levels"):
+    with pytest.raises(InvalidRequest, match="deeper than 64 levels"):
         parse(other=endless)
 
 

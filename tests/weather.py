@@ -64,6 +64,7 @@ class Unheld:
     """An engine that does not hold calls to their tools' schemas: what the canary writes is fixed, and only read."""
 
     engine: Engine
+    death = None
 
     def submit(self, request: Request, emit: Emit) -> None:
         self.engine.submit(replace(request, constrain_tools=False), emit)

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import catalog, loading, machine, settings, store
+from runtime.engine import binary
 from runtime.errors import DoesNotFit
 from runtime.fit import MARGIN, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runtime.catalog import Choice, ModelSpec
     from runtime.fit import Room
     from runtime.settings import Settings
 
 HUB_SECONDS = 3.0  # a hub that is slower is none to fetch gigabytes from
-FAST = ("AVX2 = 1", "NEON = 1", "VSX = 1", "RISCV_V = 1")  # in llama.cpp's list of features
+SOURCE = "install llama-cpp-python from its source (docs/install.md)"
 
 
 @click.command()
@@ -34,7 +37,7 @@ def doctor(as_json: bool, models: str | None, offline: bool) -> None:
     found = {
         "machine": _machine(),
         "threads": _threads(chosen),
-        "llama_cpp": _llama_cpp(),
+        "llama_cpp": asdict(binary.check()),
         "models": _models(chosen),
         "cache": _cache(),
         "hub": _hub(offline),
@@ -67,15 +70,6 @@ def _threads(chosen: Settings) -> dict[str, Any]:
         "allowed": None if allowed is None else len(allowed),
         "quota": machine.quota(),
     }
-
-
-def _llama_cpp() -> dict[str, Any]:
-    try:
-        from runtime.engine.llama import system_info
-
-        return {"features": system_info(), "problem": None}
-    except Exception as error:  # an install that is broken in any way is what is being looked for
-        return {"features": "", "problem": f"{type(error).__name__}: {error}"}
 
 
 def _models(chosen: Settings) -> list[dict[str, Any]]:
@@ -113,11 +107,13 @@ def _advice(found: dict[str, Any]) -> list[str]:
     """What to change, the gravest first."""
     llama_cpp, threads, models = found["llama_cpp"], found["threads"], found["models"]
     quota, limit = threads["quota"], found["machine"]["limit"]
-    small = [one["name"] for one in models if one["fits"] is False]
+    small = _list([one["name"] for one in models if one["fits"] is False])
     advice = {
-        f"llama.cpp cannot be loaded ({llama_cpp['problem']}): install llama-cpp-python again.": llama_cpp["problem"],
-        "llama.cpp was built without this CPU's vector units: install llama-cpp-python from its source.": (
-            llama_cpp["features"] and not any(feature in llama_cpp["features"] for feature in FAST)
+        f"llama.cpp cannot be loaded ({llama_cpp['problem']}): {SOURCE}.": llama_cpp["problem"],
+        f"llama.cpp was built for a CPU with {_list(llama_cpp['missing'])}, which this one lacks, so that it can end at"
+        f" any instruction: {SOURCE}.": llama_cpp["missing"],
+        f"llama.cpp was built without {_list(llama_cpp['unused'])}, which this CPU has: to be faster, {SOURCE}.": (
+            llama_cpp["unused"]
         ),
         f"The CPU quota of {quota} counts as {threads['writing']}: make it a whole number.": (
             quota and quota % 1 and threads["set_by"] == "default"
@@ -125,11 +121,16 @@ def _advice(found: dict[str, Any]) -> list[str]:
         f"{threads['writing']} threads under a CPU quota of {quota} wait for each other: set threads to 0.": (
             quota and threads["writing"] > max(1, quota)
         ),
-        f"{' and '.join(small)} would need more memory: raise the limit of {shown(limit or 0)}.": small and limit,
+        f"{small} would need more memory: raise the limit of {shown(limit or 0)}.": small and limit,
         "No model is on this machine: `llamalet info 1b` names its files.": not any(one["here"] for one in models),
         f"The hub cannot be reached: {found['hub']['problem']}.": found["hub"]["reached"] is False,
     }
     return [text for text, holds in advice.items() if holds]
+
+
+def _list(names: Sequence[str]) -> str:
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -9,9 +9,10 @@ import click
 
 from runtime import catalog, loading, settings, store
 from runtime.catalog import PREFIX
-from runtime.cli.progress import Shown, size
+from runtime.cli.progress import Shown
 from runtime.cli.scene import complain, files
 from runtime.errors import DoesNotFit, ModelBroken
+from runtime.units import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

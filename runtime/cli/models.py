@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import catalog, gguf, settings, store
-from runtime.cli.progress import size
 from runtime.cli.scene import files
 from runtime.errors import ModelUnavailable
+from runtime.units import size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runtime.catalog import PREFIX
+from runtime.units import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +61,6 @@ def line(progress: Progress, columns: int) -> str:
         return f"{name} {tail}"[: columns or None]
     full = int(room * share)
     return f"{name} [{'#' * full}{'-' * (room - full)}] {tail}"
-
-
-def size(count: float) -> str:
-    """Bytes as people say them."""
-    units = (("GB", 1e9, 2), ("MB", 1e6, 1), ("kB", 1e3, 0), ("B", 1, 0))
-    unit, factor, digits = next((one for one in units if count >= one[1]), units[-1])
-    return f"{count / factor:.{digits}f} {unit}"
 
 
 def _left(seconds: float | None) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import click
 
-from runtime import store
+from runtime import settings, store
 from runtime.cli.progress import Shown
 from runtime.cli.scene import files, scene
 from runtime.resident import name_of
@@ -55,7 +55,10 @@ def serve(model: str | None, **options: Any) -> None:
     from runtime.aio import AsyncRuntime
     from runtime.server import listen, logs
 
-    ai = AsyncRuntime(files=files(model or ""), on_download=Shown(), **scene().options | options)
+    options = scene().options | options
+    if settings.load({name: options[name] for name in options.keys() & SETTINGS.keys()}).isolation is None:
+        options["isolation"] = "process"  # a crash is not to be the server's
+    ai = AsyncRuntime(files=files(model or ""), on_download=Shown(), **options)
     name = _asked_for(ai, model)
     if model:
         _check_here(ai, model)

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.catalog import Adapter
+    from runtime.errors import EngineDied
     from runtime.values import Event, Request
 
 Emit = Callable[["Event"], None]
+OUTSIDE = ("SIGKILL", "SIGTERM")  # what an engine dies of by no fault of its own: they come from others
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,13 @@ class EngineConfig:
 
 
 class Engine(Protocol):
-    """One loaded model that answers any number of requests at once. Every method may be called from any thread."""
+    """One loaded model that answers any number of requests at once. Every method may be called from any thread.
+
+    `death` is why it has ended by itself, which only an engine in a process of its own survives.
+    """
+
+    @property
+    def death(self) -> EngineDied | None: ...
 
     def submit(self, request: Request, emit: Emit) -> None:
         """Queue `request`. `emit` gets its events in order, the last being `Done` or `Failed`, on the engine's thread:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from runtime.engine.llama import Model
+    from runtime.engine.meter import Meter
     from runtime.engine.pieces import Pieces
     from runtime.grammar.characters import Ranges
     from runtime.grammar.matcher import Matcher
 
+ASKED_AT_ONCE = 4096  # tokens, of a vocabulary of 128,256; between two calls into llama.cpp the time is looked at
 MANY = 256  # longer pieces to look at, to see whether a forced token may merge with what follows; a blank has 50,000
 
 
@@ -40,11 +42,13 @@ NOTHING = Ahead([], [])
 class Constraint:
     """Where one answer stands in its grammar. Lives on the engine's thread, and must be freed there."""
 
-    def __init__(self, grammar: str, model: Model, pieces: Pieces) -> None:
-        """grammar: GBNF. Raises `InvalidRequest` for one that cannot be run."""
-        self._matcher = matcher_of(grammar)
-        self._judge = GrammarSampler(model, grammar)
-        self._model, self._pieces = model, pieces
+    def __init__(self, grammar: str, model: Model, pieces: Pieces, meter: Meter) -> None:
+        """grammar: GBNF. Raises `InvalidRequest` for one that cannot be run, and `EngineError`, as all that follows,
+        when it takes too long."""
+        self._model, self._pieces, self._meter = model, pieces, meter
+        with meter:
+            self._matcher = matcher_of(grammar)
+            self._judge = GrammarSampler(model, grammar)
 
     @property
     def is_over(self) -> bool:
@@ -53,13 +57,19 @@ class Constraint:
 
     def allows(self, token: int) -> bool:
         """May the token come next?"""
-        return self._judge.allows(token) and (self._model.is_end(token) or self._after(token) is not None)
+        with self._meter:
+            return self._judge.allows(token) and (self._model.is_end(token) or self._after(token) is not None)
 
     def allowed(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Which of the tokens (n,) may come next: a mask (n,)."""
-        mask = self._judge.allowed(tokens)
-        for place in np.flatnonzero(mask & self._pieces.odd[tokens]):  # elsewhere the matcher always agrees
-            mask[place] = self._after(int(tokens[place])) is not None
+        mask = np.zeros(len(tokens), bool)
+        with self._meter as meter:
+            for start in range(0, len(tokens), ASKED_AT_ONCE):
+                some = slice(start, start + ASKED_AT_ONCE)
+                mask[some] = self._judge.allowed(tokens[some])
+                meter.check()
+            for place in np.flatnonzero(mask & self._pieces.odd[tokens]):  # elsewhere the matcher always agrees
+                mask[place] = self._after(int(tokens[place])) is not None
         return mask
 
     @property
@@ -73,47 +83,57 @@ class Constraint:
         return np.concatenate((tokens, self._pieces.ends)) if self._matcher.is_complete else tokens
 
     def _first_bytes(self) -> NDArray[np.bool_]:
-        return first_bytes(self._matcher.allowed, held=bool(self._matcher.held))
+        with self._meter:
+            return first_bytes(self._matcher.allowed, held=bool(self._matcher.held))
 
     def accept(self, token: int) -> None:
         """Go on behind the token. Raises `EngineError` for one that is not allowed."""
         if self._model.is_end(token):
             return
-        after = self._after(token)
-        self._judge.accept(token)
-        if after is None:
-            raise EngineError(f"The matcher and llama.cpp disagree about token {token}.")
-        self._matcher = after
+        with self._meter:
+            after = self._after(token)
+            if after is None:
+                raise EngineError(f"The grammar does not allow token {token}.")
+            self._judge.accept(token)
+            self._matcher = after
+        self._meter.next_token()
 
     def follow(self, text: bytes) -> bool:
         """Go on behind a text, however it is cut into tokens. Whether the grammar takes it; if not, nothing changes."""
-        after = self._matcher.accept(text)
-        if after is None or not all(byte in self._pieces.of_byte for byte in text):
-            return False
-        for byte in text:
-            self._judge.accept(self._pieces.of_byte[byte])
-        self._matcher = after
+        with self._meter as meter:
+            after = self._matcher.accept(text)
+            if after is None or not all(byte in self._pieces.of_byte for byte in text):
+                return False
+            for byte in text:
+                self._judge.accept(self._pieces.of_byte[byte])
+                meter.check()
+            self._matcher = after
         return True
 
     def needed(self, left: int) -> float:
         """Tokens to close the document; a bound of them, where that shows that they are no more than `left`."""
-        return _needed(self._model, self._pieces, self._matcher, left)
+        with self._meter:
+            return _needed(self._model, self._pieces, self._matcher, left)
 
     def fits(self, token: int, left: int) -> bool:
         """Behind the token, can the document still be closed with `left` tokens?"""
         if self._model.is_end(token):
             return True
-        after = self._after(token)
-        return after is not None and _needed(self._model, self._pieces, after, left) <= left
+        with self._meter:
+            after = self._after(token)
+            return after is not None and _needed(self._model, self._pieces, after, left) <= left
 
     def ending(self) -> list[int]:
         """The tokens that close the document soonest."""
-        return _ending(self._model, self._pieces, self._matcher) or []
+        with self._meter:
+            return _ending(self._model, self._pieces, self._matcher) or []
 
     def ahead(self, left: int) -> Ahead:
         """What must come next, if it leaves room to close the document with `left` tokens in all."""
-        if self._matcher.held:
-            return NOTHING
+        with self._meter:
+            return NOTHING if self._matcher.held else self._ahead(left)
+
+    def _ahead(self, left: int) -> Ahead:
         text = self._matcher.forced()
         after = self._matcher.accept(text)
         if after and _goes_on_in_word(after.allowed):

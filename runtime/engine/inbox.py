@@ -105,6 +105,7 @@ class Inbox:
         """A request has ended: there is room for another."""
         with self._lock:
             del self._open[sequence.request.id]
+            self._cancelled.discard(sequence.request.id)  # else it would meet the next one of that name
 
     def empty(self) -> list[Sequence]:
         """Close, and give all requests that have not ended."""

@@ -8,24 +8,22 @@ import secrets
 import threading
 import time
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime import gguf
+from runtime.engine.adapters import Adapters
 from runtime.engine.constraint import Constraint, check_room
+from runtime.engine.failures import as_ours, quietly
 from runtime.engine.inbox import Inbox
-from runtime.engine.llama import Candidates, Context, Model
+from runtime.engine.llama import Candidates, Context, Model, Pulse
+from runtime.engine.meter import Meter
 from runtime.engine.pieces import Pieces
-from runtime.engine.sampling import Sampler
+from runtime.engine.sampling import Sampler, check
 from runtime.engine.scheduler import Scheduler
 from runtime.engine.sequence import Sequence, Times
 from runtime.errors import (
     ContextTooLong,
     EngineClosed,
-    EngineError,
     InvalidRequest,
-    LlamaletError,
-    TimedOut,
-    UnknownAdapter,
 )
 from runtime.fit import BATCH
 from runtime.values import Failed
@@ -33,7 +31,6 @@ from runtime.values import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.catalog import Adapter
     from runtime.engine import Emit, EngineConfig
     from runtime.engine.scheduler import Work
     from runtime.values import FinishReason, Request
@@ -48,19 +45,25 @@ def _draw_seed() -> int:
 class LocalEngine:
     """Runs one model on a thread of its own. See `runtime.engine.Engine` for what the methods promise."""
 
+    death = None  # it would be this process's
+
     def __init__(
         self,
         config: EngineConfig,
         *,
         progress: Callable[[float], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,  # monotonic advances by 16 ms on Windows before Python 3.13
         draw_seed: Callable[[], int] = _draw_seed,
+        cpu_clock: Callable[[], float] = time.thread_time,
+        pulse: Pulse | None = None,
     ) -> None:
-        """Load the model, which takes seconds. Raises `ModelBroken` or `EngineError`, or what `progress` raises."""
-        self._config, self._clock, self._draw_seed = config, clock, draw_seed
-        self._model = Model(config.model, gpu_layers=config.gpu_layers, progress=progress)
+        """Load the model, which takes seconds. pulse: where it counts what it does. Raises `ModelBroken` or
+        `EngineError`, or what `progress` raises."""
+        self._config, self._clock, self._draw_seed, self._cpu_clock = config, clock, draw_seed, cpu_clock
+        self.pulse = pulse or Pulse()
+        self._model = Model(config.model, gpu_layers=config.gpu_layers, progress=partial(self._report, progress))
         try:
-            self._adapters = {one.name: self._load_adapter(one) for one in config.adapters}
+            self._adapters = Adapters(config, self._model)
             self._context = Context(
                 self._model,
                 n_ctx=config.context,
@@ -69,6 +72,7 @@ class LocalEngine:
                 threads=config.threads,
                 prompt_threads=config.prompt_threads,
                 kv_type=config.kv_type,
+                pulse=self.pulse,
             )
         except BaseException:
             self._model.free()
@@ -79,18 +83,14 @@ class LocalEngine:
         batch = self._context.batch.capacity
         self._scheduler = Scheduler(slots=config.slots, cells=self._context.n_ctx, batch=batch)
         self._adapter: str | None = None  # the one set in llama.cpp
-        self._inbox = Inbox(config.slots, config.queue, self._context.abort)
+        self._inbox = Inbox(config.slots, config.queue, self.pulse.abort)
         self._thread = threading.Thread(target=self._run, name="llamalet-engine", daemon=True)
         self._thread.start()
 
-    def _load_adapter(self, adapter: Adapter) -> tuple[Any, float] | LlamaletError:
-        """The adapter, or why it cannot be used: that concerns only those who ask for it."""
-        try:
-            gguf.check_adapter(adapter.path)
-            return self._model.load_adapter(adapter.path), adapter.scale
-        except LlamaletError as error:
-            log.warning("LoRA adapter %s cannot be used: %s", adapter.name, error)
-            return error
+    def _report(self, progress: Callable[[float], None] | None, done: float) -> None:
+        self.pulse.beat()
+        if progress:
+            progress(done)
 
     @cached_property
     def _pieces(self) -> Pieces:
@@ -103,7 +103,7 @@ class LocalEngine:
         self._inbox.check(request)  # before tokenizing, which costs time
         self._check(request)
         tokens = self._tokenize(request)
-        sequence = Sequence(request, tokens, emit, Times(submitted=self._clock()))
+        sequence = Sequence(request, tokens, quietly(emit, request, self.cancel), Times(submitted=self._clock()))
         if sequence.cells > self.context:
             raise ContextTooLong(
                 f"The prompt has {len(tokens)} tokens and max_tokens is {request.max_tokens}: together more than the "
@@ -126,23 +126,12 @@ class LocalEngine:
         if request.max_tokens < 1:
             raise InvalidRequest(f"max_tokens is {request.max_tokens}; it must be at least 1.")
         if request.lora is not None:
-            self._adapter_named(request.lora)
+            self._adapters.named(request.lora)
         if request.tools and request.constrain_tools:
             _ = self._pieces  # read now, and not on the engine's thread
         if request.grammar is not None:
             check_room(request.grammar, request.max_tokens, self._model, self._pieces)
-        for token, _ in request.sampling.logit_bias:
-            if not 0 <= token < self._model.n_vocab:
-                raise InvalidRequest(f"logit_bias names token {token}; this model has 0 to {self._model.n_vocab - 1}.")
-
-    def _adapter_named(self, name: str) -> tuple[Any, float]:
-        adapter = self._adapters.get(name)
-        if adapter is None:
-            known = ", ".join(sorted(self._adapters)) or "none"
-            raise UnknownAdapter(f"There is no LoRA adapter {name!r} for this model; there are: {known}.")
-        if isinstance(adapter, LlamaletError):
-            raise copy.copy(adapter)  # of its own for each caller, as it collects their tracebacks
-        return adapter
+        check(request.sampling, self._model.n_vocab)
 
     def _tokenize(self, request: Request) -> list[int]:
         tokens = []
@@ -161,12 +150,13 @@ class LocalEngine:
                 self.step()
         except Exception as failure:
             log.exception("the engine failed")
-            error = failure if isinstance(failure, LlamaletError) else EngineError(f"The engine failed: {failure!r}.")
+            error = as_ours(failure)
         finally:
             self._shut_down(error)
 
     def step(self) -> None:
         """One batch: take up what has come in, decode, and let every sequence whose logits are ready advance."""
+        self.pulse.beat()
         self._collect()
         work = self._scheduler.plan()
         if not work:
@@ -185,10 +175,10 @@ class LocalEngine:
         for sequence in arrived:
             self._scheduler.add(sequence)
         for sequence in cancelled:
-            self._end(sequence)
-            sequence.finish("cancelled", now)
-        for sequence in [s for s in (*self._scheduler.live, *self._scheduler.waiting) if s.deadline <= now]:
-            self._fail(sequence, TimedOut(f"The request took longer than its {sequence.request.timeout:g} seconds."))
+            self._finish(sequence, "cancelled")
+        for sequence in (*self._scheduler.live, *self._scheduler.waiting):
+            if late := sequence.lateness(now):
+                self._fail(sequence, late)
         for sequence in self._scheduler.admit():
             self._go_on(sequence, partial(self._begin, sequence, now))
 
@@ -198,10 +188,11 @@ class LocalEngine:
 
     def _start(self, sequence: Sequence, now: float) -> None:
         sequence.times.admitted = now
+        constrain = partial(self._constrain, Meter(self._cpu_clock))
         if sequence.request.grammar is not None:
-            sequence.constraint = self._constrain(sequence.request.grammar)
+            sequence.constraint = constrain(sequence.request.grammar)
         elif sequence.request.tools and sequence.request.constrain_tools:
-            sequence.constrain = self._constrain
+            sequence.constrain = constrain
         sequence.sampler = Sampler(
             sequence.request.sampling,
             seed=self._draw_seed(),
@@ -209,13 +200,13 @@ class LocalEngine:
             n_vocab=self._model.n_vocab,
         )
 
-    def _constrain(self, grammar: str) -> Constraint:
-        return Constraint(grammar, self._model, self._pieces)
+    def _constrain(self, meter: Meter, grammar: str) -> Constraint:
+        return Constraint(grammar, self._model, self._pieces, meter)
 
     def _set_adapter(self) -> None:
         name = self._scheduler.adapter
         if name != self._adapter:
-            self._context.set_adapter(*((None,) if name is None else self._adapter_named(name)))
+            self._context.set_adapter(*((None,) if name is None else self._adapters.named(name)))
             self._adapter = name
 
     def _fill(self, work: list[Work]) -> list[tuple[Sequence, list[int]]]:
@@ -243,26 +234,36 @@ class LocalEngine:
             sequence.decoded(self._context.length(sequence.slot), now)
 
     def _advance(self, sequence: Sequence, rows: list[int]) -> None:
-        logits = [self._context.logits(row) for row in rows]
-        self._go_on(sequence, partial(sequence.advance, logits, self._model, self._candidates))
+        def write() -> FinishReason | None:
+            logits = [self._context.logits(row) for row in rows]
+            return sequence.advance(logits, self._model, self._candidates)
+
+        self._go_on(sequence, write)
 
     def _go_on(self, sequence: Sequence, write: Callable[[], FinishReason | None]) -> None:
         """Let the sequence write; what it does not keep of its guesses leaves the KV cache."""
+        self.pulse.beat()
         n_past = sequence.n_past
         try:
             reason = write()
-        except LlamaletError as error:
+        except Exception as error:  # of this request's own; what llama.cpp holds for it can be freed, whatever it was
             self._fail(sequence, error)
             return
         if reason:
-            self._end(sequence)
-            sequence.finish(reason, self._clock())
+            self._finish(sequence, reason)
         elif sequence.n_past < n_past:
             self._context.forget(sequence.slot, sequence.n_past)
 
+    def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
+        self._end(sequence)
+        try:
+            sequence.finish(reason, self._clock())
+        except Exception as error:
+            sequence.emit(Failed(as_ours(error)))
+
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         self._end(sequence)
-        sequence.emit(Failed(error))
+        sequence.emit(Failed(as_ours(error)))
 
     def _end(self, sequence: Sequence) -> None:
         """Free all that a sequence holds, before its caller hears of the end."""
@@ -274,9 +275,12 @@ class LocalEngine:
 
     def _shut_down(self, error: Exception) -> None:
         left = self._inbox.empty()
-        for sequence in left:
-            sequence.free()
-        self._context.free()
-        self._model.free()
+        try:
+            for sequence in left:
+                sequence.free()
+            self._context.free()
+            self._model.free()
+        except Exception:
+            log.exception("what llama.cpp holds could not be freed")
         for sequence in left:
             sequence.emit(Failed(copy.copy(error)))

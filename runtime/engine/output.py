@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runtime.judging import bounded
 from runtime.parse import OutputText
 from runtime.toolcalls import ToolCallParser
 from runtime.tools import complaints, validator
@@ -31,7 +32,7 @@ class Output:
     def _parser_of(request: Request) -> ToolCallParser:
         if not request.constrain_tools:
             return ToolCallParser(request.tools)
-        judges = {tool.name: validator(tool.parameters) for tool in request.tools}
+        judges = {tool.name: validator(tool.parameters, kind=bounded) for tool in request.tools}
 
         def valid(call: ToolCall) -> bool:
             return not complaints(judges[call.name], dict(call.arguments))

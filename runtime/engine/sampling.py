@@ -11,7 +11,7 @@ from runtime.engine.filters import kept
 from runtime.engine.llama import Chain
 from runtime.engine.llama.sampler import MAX_PENALTY_WINDOW
 from runtime.engine.widening import likeliest_allowed
-from runtime.errors import EngineError
+from runtime.errors import EngineError, InvalidRequest
 from runtime.values import TokenLogprob
 
 if TYPE_CHECKING:
@@ -29,6 +29,36 @@ TRIES = 16  # draws; each takes at most a millisecond, where a look at the whole
 FEW = 8192  # tokens; to sort and filter 128,256 takes 1 to 10 ms, to ask the grammar about so many less than 2
 BEYOND = 1e30  # a logit; far from float32's own bound, so that differences stay finite
 RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "draw a seed yourself"
+
+
+# What a `Sampling` may hold, as its docstring says. On what is not finite, or far out, samplers choose wrongly.
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 5),
+    "top_k": (1, 50),
+    "top_p": (0, 2),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, 2),
+    "frequency_penalty": (0, 2),
+    "presence_penalty": (0, 2),
+    "logprobs": (0, 20),
+}
+MAX_BIAS = 100.0
+MAX_BIASES = 300
+
+
+def check(sampling: Sampling, n_vocab: int) -> None:
+    """Raises `InvalidRequest` for numbers that are not finite or out of bounds, and tokens that there are none of."""
+    for name, (low, high) in _RANGES.items():
+        value = getattr(sampling, name)
+        if value is not None and not low <= value <= high:  # NaN neither
+            raise InvalidRequest(f"{name} is {value}; it must be from {low} to {high}.")
+    if len(sampling.logit_bias) > MAX_BIASES:
+        raise InvalidRequest(f"logit_bias has {len(sampling.logit_bias)} tokens; it may have {MAX_BIASES}.")
+    for token, bias in sampling.logit_bias:
+        if not 0 <= token < n_vocab:
+            raise InvalidRequest(f"logit_bias names token {token}; this model has 0 to {n_vocab - 1}.")
+        if not -MAX_BIAS <= bias <= MAX_BIAS:
+            raise InvalidRequest(f"logit_bias of token {token} is {bias}; it must be from -100 to 100.")
 
 
 def fold_seed(seed: int) -> int:
@@ -85,6 +115,8 @@ class Sampler:
                 return token
         assert constraint is not None  # noqa: S101 - else the first is taken
         possible = constraint.possible()
+        if not len(possible):
+            raise EngineError("The grammar has come to an end at which no token may follow.")
         shaped = self._shaped(possible, logits[possible], candidates)
         found = likeliest_allowed(possible, shaped, constraint.allowed, self._sampling, greedy=self._greedy)
         return self._draw(*self._filtered(*found), candidates)
@@ -129,6 +161,8 @@ class Sampler:
 
     def _draw(self, tokens: NDArray[np.integer[Any]], logits: NDArray[np.float32], candidates: Candidates) -> int:
         if len(tokens) == 1:
+            if not math.isfinite(logits[0]):
+                raise EngineError(f"The only token that is left has the logit {logits[0]}.")
             return int(tokens[0])
         candidates.fill(tokens, logits)
         return self._chain.select(candidates)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BESIDE_SECONDS, ALONE_SECONDS = 0.13, 1.0
 FIRST_CHUNK = {True: 8, False: 32}  # tokens, before anything was measured beside answers, or alone
 LEAST_CHUNK = 4  # tokens, however slow the machine
+TICK = 1e-6  # seconds: a clock may have seen less of a batch than there was, and no rate is divided by nothing
 ADAPTER_STEPS = 32  # a switch reserves the graph again, so switch in runs; others wait that many steps at most
 
 
@@ -86,6 +87,7 @@ class Scheduler:
         """Tell what the batch of the last plan took, so that the next chunks are sized by it."""
         if n_tokens < LEAST_CHUNK:
             return
+        seconds = max(seconds, TICK)
         if self._token_seconds is None or not self._beside:
             self._token_seconds = _learned(self._token_seconds, seconds / n_tokens)
         if self._beside:

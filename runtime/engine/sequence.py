@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtime import callgrammar
 from runtime.engine.output import Output
+from runtime.errors import TimedOut
 from runtime.values import Done, Progress, Text, Timings, Usage
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ class Sequence:
         """Whether part of its prompt is still to be decoded."""
         return self.n_past < self.n_prompt
 
-    @property
-    def deadline(self) -> float:
-        """When it must be done, on the engine's clock."""
-        timeout = self.request.timeout
-        return float("inf") if timeout is None else self.times.submitted + timeout - self.request.waited
+    def lateness(self, now: float) -> TimedOut | None:
+        """What its caller is told when its time is over, or that for waiting while it does."""
+        request, passed = self.request, now - self.times.submitted
+        if request.timeout is not None and passed >= request.timeout - request.waited:
+            return TimedOut(f"The request took longer than its {request.timeout:g} seconds.")
+        if self.slot < 0 and request.max_wait is not None and passed >= request.max_wait:
+            return TimedOut(f"The request waited for a place for {request.max_wait:g} seconds.", "Try again later.")
+        return None
 
     def decoded(self, n_past: int, now: float) -> None:
         """`n_past` of its tokens are in the KV cache now."""
@@ -182,7 +186,7 @@ class Sequence:
         schema does not have it; where no room is left for the smallest call, what there is stays text."""
         assert self.constrain is not None  # noqa: S101 - nobody else gets here
         tool = next(tool for tool in self.request.tools if tool.name == begun.name)
-        constraint = self.constrain(callgrammar.rest(tool, begun.closing))
+        constraint = self.constraint = self.constrain(callgrammar.rest(tool, begun.closing))
         instead = []  # of the last token
         is_followed = constraint.follow(begun.arguments.encode("utf-8"))
         if is_followed and not constraint.follow(rest):
@@ -191,12 +195,11 @@ class Sequence:
         left = self._n_left - max(0, len(instead) - 1)
         has_room = constraint.needed(left) <= left
         if not is_followed or not has_room:
-            constraint.free()
+            self._release()
             reason = self._say(rest)  # if that is a call, it is judged when it is whole
             return reason if has_room else "length"
         if instead:
             self.tokens[-1:], rest = instead, b""
-        self.constraint = constraint
         self.output.pin()
         return self._say(rest)
 

@@ -4,7 +4,8 @@ llama.cpp ends the process on some files instead of reporting them: an assertion
 exception. So each file passes `check` or `check_adapter` before llama.cpp sees it.
 """
 
-from runtime.gguf.check import check, check_adapter
+from runtime.gguf.adapter import check_adapter
+from runtime.gguf.check import check
 from runtime.gguf.header import Header, Tensor, read_header, shape
 from runtime.gguf.reader import Array
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ModelBroken, ModelUnsupported
-from runtime.gguf.header import F32, parse, read_header
-from runtime.gguf.reader import FLOAT32, INT32, STRING, Array, open_reader
+from runtime.gguf.header import F32, parse
+from runtime.gguf.reader import INT32, STRING, Array, open_reader
 
 if TYPE_CHECKING:
-    from runtime.gguf.header import Header, Tensor
+    from runtime.gguf.header import Header
     from runtime.gguf.reader import Reader
 
 _AGAIN = "Fetch it again."
@@ -55,33 +55,13 @@ def check(path: str | Path) -> Header:
     return header
 
 
-def check_adapter(path: str | Path) -> Header:
-    """The header of a LoRA adapter's file that llama.cpp can be given. Raises as `check` does.
-
-    Whether its tensors fit the model, llama.cpp checks; that they are finite numbers, nobody does.
-    """
-    header = read_header(path)
-    expected = {"general.type": "adapter", "adapter.type": "lora", "general.architecture": "llama"}
-    for key, value in expected.items():
-        # llama-adapter.cpp aborts where one of these is there, and no string.
-        if header.metadata.get(key) != value:
-            raise _unsupported(
-                header, f"{key} is {header.metadata.get(key)!r}, expected {value!r}", "Take a LoRA adapter."
-            )
-    if "adapter.alora.invocation_tokens" in header.metadata:
-        raise _unsupported(header, "it is an activated LoRA, which works from a token on", "Take a plain LoRA adapter.")
-    key = "adapter.lora.alpha"
-    if header.kinds.get(key, FLOAT32) != FLOAT32 or not math.isfinite(header.metadata.get(key, 0.0)):
-        raise _broken(header, f"{key} is {header.metadata[key]!r}, expected a finite 32-bit float")
-    _check_pairs(header)
-    return header
-
-
-def _broken(header: Header, problem: str) -> ModelBroken:
+def broken(header: Header, problem: str) -> ModelBroken:
+    """A file that is damaged."""
     return ModelBroken(f"{header.path} is damaged: {problem}.", _AGAIN)
 
 
-def _unsupported(header: Header, problem: str, hint: str = _SUPPORTED) -> ModelUnsupported:
+def unsupported(header: Header, problem: str, hint: str = _SUPPORTED) -> ModelUnsupported:
+    """A whole file of another kind."""
     return ModelUnsupported(f"{header.path} is not supported: {problem}.", hint)
 
 
@@ -89,22 +69,22 @@ def _check_kind(header: Header) -> None:
     """Refuse whole files of a kind that this runtime does not run."""
     get = header.metadata.get
     if get("general.type", "model") != "model":
-        raise _unsupported(header, f"general.type is {get('general.type')!r}, expected 'model'")
+        raise unsupported(header, f"general.type is {get('general.type')!r}, expected 'model'")
     if get("general.architecture") != "llama":
-        raise _unsupported(header, f"its architecture is {get('general.architecture')!r}, expected 'llama'")
+        raise unsupported(header, f"its architecture is {get('general.architecture')!r}, expected 'llama'")
     if get("tokenizer.ggml.model") != "gpt2":
-        raise _unsupported(header, f"its tokenizer is {get('tokenizer.ggml.model')!r}, expected Llama 3's, 'gpt2'")
+        raise unsupported(header, f"its tokenizer is {get('tokenizer.ggml.model')!r}, expected Llama 3's, 'gpt2'")
     if get("tokenizer.ggml.pre") not in _PRE_TOKENIZERS:
         names = ", ".join(map(repr, _PRE_TOKENIZERS))
-        raise _unsupported(header, f"its pre-tokenizer is {get('tokenizer.ggml.pre')!r}, expected one of {names}")
+        raise unsupported(header, f"its pre-tokenizer is {get('tokenizer.ggml.pre')!r}, expected one of {names}")
     if get("split.count", 0) not in (0, 1):
         hint = "Join the parts with llama-gguf-split --merge."
-        raise _unsupported(header, f"it is one of the {get('split.count')} parts of a split file", hint)
+        raise unsupported(header, f"it is one of the {get('split.count')} parts of a split file", hint)
     if get("llama.attention.causal", True) is not True:
-        raise _unsupported(header, "its attention is not causal: it reads text and writes none")
+        raise unsupported(header, "its attention is not causal: it reads text and writes none")
     for key, kind in _NONE_OF.items():
         if get(key, 0) != 0:
-            raise _unsupported(header, f"it is {kind} ({key} is {_shown(get(key))})")
+            raise unsupported(header, f"it is {kind} ({key} is {_shown(get(key))})")
 
 
 def _shown(value: Any) -> str:
@@ -120,37 +100,37 @@ def _check_shape(header: Header) -> None:
     heads = _whole(header, "llama.attention.head_count", _WIDTH_MAX)
     shared = _whole(header, "llama.attention.head_count_kv", _WIDTH_MAX, heads)
     if heads % shared:  # ggml_can_mul_mat
-        raise _broken(header, f"{heads} attention heads cannot share {shared} of keys and values evenly")
+        raise broken(header, f"{heads} attention heads cannot share {shared} of keys and values evenly")
     key = _whole(header, "llama.attention.key_length", _WIDTH_MAX, width // heads)
     for name, default in (("llama.attention.value_length", width // heads), ("llama.rope.dimension_count", key)):
         if (length := _whole(header, name, _WIDTH_MAX, default)) != key:  # models/llama.cpp, graph
-            raise _broken(header, f"{name} is {length}, and a key has {key} numbers; they must be equal")
+            raise broken(header, f"{name} is {length}, and a key has {key} numbers; they must be equal")
     if key % 2:  # ggml_rope_impl
-        raise _broken(header, f"a key has {key} numbers, expected an even count")
+        raise broken(header, f"a key has {key} numbers, expected an even count")
     _positive(header, "llama.attention.layer_norm_rms_epsilon")  # ggml_compute_forward_rms_norm
     _positive(header, "llama.rope.freq_base", 10000.0)
     scaling = header.metadata.get("llama.rope.scaling.type", "none")
     if scaling not in _ROPE_SCALINGS:  # load_hparams
-        raise _broken(header, f"llama.rope.scaling.type is {scaling!r}, expected one of {', '.join(_ROPE_SCALINGS)}")
+        raise broken(header, f"llama.rope.scaling.type is {scaling!r}, expected one of {', '.join(_ROPE_SCALINGS)}")
 
 
 def _whole(header: Header, key: str, high: int, default: int | None = None) -> int:
     value = header.metadata.get(key, default)
     if type(value) is not int or not 1 <= value <= high:
-        raise _broken(header, f"{key} is {_shown(value)}, expected a whole number from 1 to {high:,}")
+        raise broken(header, f"{key} is {_shown(value)}, expected a whole number from 1 to {high:,}")
     return value
 
 
 def _positive(header: Header, key: str, default: float | None = None) -> None:
     value = header.metadata.get(key, default)
     if type(value) is not float or not 0 < value < math.inf:
-        raise _broken(header, f"{key} is {_shown(value)}, expected a number above 0")
+        raise broken(header, f"{key} is {_shown(value)}, expected a number above 0")
 
 
 def _check_tensors(header: Header) -> None:
     for tensor in header.tensors:
         if math.prod(tensor.shape[1:]) == 1 and tensor.kind != F32:  # binary_op, ggml_rope_impl
-            raise _broken(header, f"tensor {tensor.name} of one row has type {tensor.kind}, expected {F32} (F32)")
+            raise broken(header, f"tensor {tensor.name} of one row has type {tensor.kind}, expected {F32} (F32)")
 
 
 def _check_vocabulary(header: Header, reader: Reader) -> None:
@@ -158,28 +138,26 @@ def _check_vocabulary(header: Header, reader: Reader) -> None:
     types = _vocabulary_array(header, "token_type", INT32)
     _vocabulary_array(header, "merges", STRING)
     if not 1 <= tokens.count <= _VOCABULARY_MAX:
-        raise _broken(header, f"its vocabulary has {tokens.count:,} tokens, expected 1 to {_VOCABULARY_MAX:,}")
+        raise broken(header, f"its vocabulary has {tokens.count:,} tokens, expected 1 to {_VOCABULARY_MAX:,}")
     if types.count != tokens.count:
-        raise _broken(header, f"its vocabulary has {tokens.count:,} tokens with {types.count:,} types")
+        raise broken(header, f"its vocabulary has {tokens.count:,} tokens with {types.count:,} types")
     ids = _ids_by_token(header, reader.strings(tokens, "tokenizer.ggml.tokens"))
     for name in _FRAME:
         if name not in ids:
-            raise _unsupported(header, f"its vocabulary of {tokens.count:,} tokens has no {name}")
+            raise unsupported(header, f"its vocabulary of {tokens.count:,} tokens has no {name}")
         # As anything but a control token, a user could type it, or the prompt's own would be read as plain text.
         if (kind := reader.int32(types, ids[name])) != _CONTROL:
-            raise _broken(header, f"token {ids[name]}, {name}, has type {kind}, expected {_CONTROL} (control)")
+            raise broken(header, f"token {ids[name]}, {name}, has type {kind}, expected {_CONTROL} (control)")
     if missing := [byte for byte, token in enumerate(_byte_tokens()) if token not in ids]:
         # The tokenizer of llama.cpp leaves out, without a word, a byte that has no token.
-        raise _unsupported(
-            header, f"its vocabulary lacks the tokens of {len(missing)} bytes, the first is {missing[0]}"
-        )
+        raise unsupported(header, f"its vocabulary lacks the tokens of {len(missing)} bytes, the first is {missing[0]}")
 
 
 def _vocabulary_array(header: Header, name: str, kind: int) -> Array:
     value = header.metadata.get(f"tokenizer.ggml.{name}")
     if not isinstance(value, Array) or value.kind != kind:
         wanted = "strings" if kind == STRING else "32-bit integers"
-        raise _broken(header, f"tokenizer.ggml.{name} is missing, or no array of {wanted}")
+        raise broken(header, f"tokenizer.ggml.{name} is missing, or no array of {wanted}")
     return value
 
 
@@ -188,12 +166,12 @@ def _ids_by_token(header: Header, tokens: list[bytes]) -> dict[str, int]:
     try:
         texts = [token.decode() for token in tokens]
     except UnicodeDecodeError as error:
-        raise _broken(header, f"a token is not UTF-8: {error.object[:40]!r}") from None
+        raise broken(header, f"a token is not UTF-8: {error.object[:40]!r}") from None
     ids: dict[str, int] = {}
     for index, text in enumerate(texts):
         first = ids.setdefault(text.partition("\0")[0] or f"[EMPTY_{index}]", index)
         if first != index:
-            raise _broken(header, f"tokens {first} and {index} of the vocabulary are both {text!r}")
+            raise broken(header, f"tokens {first} and {index} of the vocabulary are both {text!r}")
     return ids
 
 
@@ -202,22 +180,3 @@ def _byte_tokens() -> list[str]:
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
-
-
-def _check_pairs(header: Header) -> None:
-    """Each weight of an adapter has a pair of matrices, A and B, of one rank."""
-    tensors = {tensor.name: tensor for tensor in header.tensors if not tensor.name.endswith("_norm.weight")}
-    names = {name.removesuffix(".lora_a").removesuffix(".lora_b") for name in tensors}
-    for name in names:
-        if not {f"{name}.lora_a", f"{name}.lora_b"} <= tensors.keys():
-            raise _broken(header, f"tensor {name} has no pair of lora_a and lora_b")
-        a, b = tensors[f"{name}.lora_a"], tensors[f"{name}.lora_b"]
-        if len(a.shape) != 2 or len(b.shape) != 2 or _rank(a) != b.shape[0]:  # ggml_mul_mat
-            raise _broken(header, f"the pair of {name} has shapes {a.shape} and {b.shape}, which do not multiply")
-    if not names:
-        raise _broken(header, "an adapter without tensors")
-
-
-def _rank(a: Tensor) -> int:
-    # The embedding's rows are looked up and not multiplied, so its A lies the other way round (llm_build_inp_embd).
-    return a.shape[0] if a.name == "token_embd.weight.lora_a" else a.shape[1]

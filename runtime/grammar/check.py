@@ -28,7 +28,7 @@ def check(grammar: Grammar, *, ambiguous: bool = True) -> None:
         raise _wrong("", f"unrolled, it has {survey.unrolled:,} elements; {limits.UNROLLED:,} are the most")
     _Beginnings(grammar.rules, survey).check()
     if ambiguous and crowds.explodes(grammar):
-        why = f"it is ambiguous: after a few characters there are over {limits.STACKS:,} ways to read them"
+        why = f"it is ambiguous: there come to be over {limits.STACKS:,} ways to read a text, or hundreds for long"
         raise _wrong("", why, "Let alternatives begin differently, above all where a rule leads back to itself.")
 
 
@@ -45,7 +45,7 @@ class _Survey:
         if len(rules) > limits.RULES:
             raise _wrong("", f"it has {len(rules):,} rules; {limits.RULES:,} are the most")
         self.users: dict[str, list[str]] = {}
-        self.endless: list[tuple[str, Expr]] = []
+        self.long: list[tuple[str, Expr]] = []  # what is repeated without end, or often
         self.unrolled = sum(self._size(name, body) for name, body in rules.items())
         for name in self.users.keys() - rules.keys():
             raise _wrong(self.users[name][0], f"there is no rule {name}")
@@ -78,8 +78,8 @@ class _Survey:
         """How many of the rounds may be missing."""
         low, high = expr.low, expr.high
         _counts(rule, low, high)
-        if high is None:
-            self.endless.append((rule, expr.item))
+        if high is None or high > limits.EMPTY_ROUNDS:
+            self.long.append((rule, expr.item))
         return (high or low + 1) - low
 
 
@@ -108,9 +108,10 @@ class _Beginnings:
         self._rules = rules
         self._empty: set[str] = set()  # the rules that may match nothing
         self._find_empty(survey.users)
-        for rule, item in survey.endless:
+        for rule, item in survey.long:
             if self._may_be_empty(item):
-                raise _wrong(rule, "what is repeated without end may be empty", "Let each round match something.")
+                why = f"what is repeated without end, or over {limits.EMPTY_ROUNDS} times, may be empty"
+                raise _wrong(rule, why, "Let each round match something.")
         self._starts = {name: self._start(body) for name, body in rules.items()}
 
     def check(self) -> None:

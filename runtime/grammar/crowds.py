@@ -1,7 +1,7 @@
 """The engine's stacks, followed on purpose into trouble.
 
 Where a rule leads back to itself in two ways that begin alike, stacks double with each level: fifteen tokens take
-llama.cpp ten seconds. `explodes` takes always the character that most ways allow, and sees whether they run away.
+llama.cpp ten seconds. `explodes` takes always the characters that most ways allow, and sees whether they run away.
 """
 
 from __future__ import annotations
@@ -17,18 +17,34 @@ if TYPE_CHECKING:
 
 
 def explodes(grammar: Grammar) -> bool:
-    """Do the ways of reading become more than `limits.STACKS` within some characters?"""
+    """Do the ways of reading become more than `limits.STACKS` within some characters, or are there many for long?"""
     stacks = Stacks(grammar, most=limits.STACKS)
-    work, current = _unfolded(stacks, [stacks.start()])
+    texts = [_unfolded(stacks, [stacks.start()])]
+    seen: set[int] = set()  # hashes, since the sets are large; two alike would hide a text, not make one up
+    doubled, since, total = 1, 0, 0
     for step in range(limits.LOOKAHEAD):
+        work = texts[0][0]
         if work > limits.STACKS:
             return True
-        if step == limits.LOOKAHEAD // 3 and work < 8:
-            return False  # what multiplies has done so three times by now
-        following = [_step(stacks, current, code) for code in _crowded(current)]
+        if work >= 2 * doubled:
+            doubled, since = work, step
+        elif step - since >= limits.LOOKAHEAD // 6:
+            return False  # at that rate it does not come to so many in time
+        # Where a text leads back to what was there before, as blanks may, it goes nowhere.
+        following = {}
+        for _, current in texts:
+            for code in _crowded(current):
+                work, leaves = _step(stacks, current, code)
+                total += work
+                if (key := hash(frozenset(leaves))) not in seen:
+                    following[key] = work, leaves
+        if total > limits.CROWD_WORK:
+            return True
         if not following:
             return False
-        work, current = max(following, key=lambda step: step[0])
+        chosen = sorted(following, key=lambda key: -following[key][0])[: limits.CROWDS]
+        seen.update(chosen)
+        texts = [following[key] for key in chosen]
     return False
 
 

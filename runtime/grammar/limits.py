@@ -18,6 +18,10 @@ RULES: Final = 20_000
 NESTING: Final = 100  # of parentheses; llama.cpp's parser recurses, and overflows the stack at some 20,000
 # llama.cpp makes `x{m,n}` unbounded, silently, where n > 2,000; longer counts are chains of blocks.
 REPEAT: Final = 1_000
+# Of what may be empty, where each round may be any of those to come: ways grow with the square, and time with more.
+EMPTY_ROUNDS: Final = 32
+# Rules in a group times its repetitions, MAX_REPETITION_THRESHOLD of llama-grammar.cpp.
+REPEATED: Final = 2_000
 # Elements after llama.cpp has unrolled every repetition; a literal of 50 KB {2000} took 1.9 GB.
 UNROLLED: Final = 2_000_000
 
@@ -29,6 +33,10 @@ LEFT_PATHS: Final = 2_000_000
 STACKS: Final = 4_000
 # Characters that the search for an ambiguous recursion looks ahead.
 LOOKAHEAD: Final = 450
+# Texts that it follows at once, those with the most ways.
+CROWDS: Final = 4
+# Ways that it looks at in all; for schemas of applications, 20,000 were the most. It takes a second.
+CROWD_WORK: Final = 100_000
 # Rules with alternatives that begin alike, from which on a schema's grammar is searched for an explosion in any case.
 FORKS: Final = 8
 

@@ -167,6 +167,7 @@ def _up_to(writer: Writer, item: Expr, count: int | None) -> Expr:
     """At most so many: whole blocks and less than another one, or all blocks and what is left."""
     if count is None or count <= limits.REPEAT:
         return _times(item, 0, count)
+    writer.fork()  # whether an item is in a block shows when the last has come
     blocks, rest = divmod(count, limits.REPEAT)
     block = _block(writer, item)
     return choice(

@@ -10,7 +10,7 @@ from runtime.machine import facts
 from runtime.machine.facts import Core, Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Mapping, Set
 
 __all__ = [
     "Core",
@@ -18,7 +18,9 @@ __all__ = [
     "allowed",
     "copies_output",
     "cores",
+    "features",
     "give_back",
+    "hold_to",
     "memory",
     "quota",
     "resident_bytes",
@@ -62,9 +64,21 @@ def copies_output() -> bool:
     return _system().copies_output()  # type: ignore[no-any-return]
 
 
+def features() -> Mapping[str, bool]:
+    """Instruction sets, by llama.cpp's names, and whether this CPU has them; one that is not there is not known."""
+    return _system().features()  # type: ignore[no-any-return]
+
+
 def give_back() -> None:
     """Let the system have the memory that this process has freed, where its allocator would keep it."""
     _system().give_back()
+
+
+def hold_to(more: int) -> int:
+    """Bind this process to so many bytes of private memory beyond what it has now: what would be more is refused to it.
+    And no core is dumped when it crashes. Gives the bound, in bytes; 0 where the system has none that would do.
+    """
+    return _system().hold_to(more)  # type: ignore[no-any-return]
 
 
 def resident_bytes() -> int:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
+# Instruction sets as /proc/cpuinfo names them, and as llama.cpp does (ggml-cpu.cpp, ggml_backend_cpu_get_features).
+_X86 = {
+    "pni": "SSE3", "ssse3": "SSSE3", "avx": "AVX", "avx_vnni": "AVX_VNNI", "avx2": "AVX2", "f16c": "F16C", "fma": "FMA",
+    "bmi2": "BMI2", "avx512f": "AVX512", "avx512vbmi": "AVX512_VBMI", "avx512_vnni": "AVX512_VNNI",
+    "avx512_bf16": "AVX512_BF16", "amx_int8": "AMX_INT8",
+}  # fmt: skip
+_ARM = {
+    "asimd": "NEON", "asimdhp": "FP16_VA", "asimddp": "DOTPROD", "i8mm": "MATMUL_INT8", "sve": "SVE", "sme": "SME",
+    "sme2": "SME2",
+}  # fmt: skip
 _SLOW = 0.5  # speed of an efficiency core on Intel's hybrid chips, where only the kind is known
 
 
@@ -69,7 +79,8 @@ def quota(root: Path = ROOT) -> float | None:
 
 
 def memory(root: Path = ROOT) -> Memory:
-    """Memory, bounded by the control groups of this process and all above, in version 2 and in version 1."""
+    """Memory, bounded by the control groups of this process and all above, in version 2 and in version 1, and by what
+    `ulimit -v` and `-d` set."""
     lines = re.findall(r"^(\w+): +(\d+) kB$", _read(root / "proc/meminfo"), re.MULTILINE)
     kilobytes = {name: int(value) for name, value in lines}
     total, available = 1024 * kilobytes.get("MemTotal", 0), 1024 * kilobytes.get("MemAvailable", 0)
@@ -78,6 +89,7 @@ def memory(root: Path = ROOT) -> Memory:
 
         total, available = psutil.virtual_memory().total, psutil.virtual_memory().available
     bounds = [bound for group in _groups(root, "memory") if (bound := _bound(group)) is not None]
+    bounds += _own_bounds(root)
     limits = [limit for limit, _ in bounds if limit < total]
     return Memory(total, max(0, min([available, *(room for _, room in bounds)])), min(limits, default=None))
 
@@ -85,6 +97,31 @@ def memory(root: Path = ROOT) -> Memory:
 def copies_output(root: Path = ROOT) -> bool:
     """Whether this is an ARM CPU with dot products (a Raspberry Pi 5, not a 4)."""
     return "asimddp" in _read(root / "proc/cpuinfo").split()
+
+
+def hold_to(more: int, root: Path = ROOT) -> int:
+    """By RLIMIT_DATA, which counts all private memory that can be written to, used or not."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    has = re.search(r"^VmData:\s+(\d+) kB$", _read(root / "proc/self/status"), re.MULTILINE)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if not has or not more:
+        return 0
+    bound = int(has[1]) * 1024 + more
+    if most != resource.RLIM_INFINITY:
+        bound = min(bound, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, most))
+    return bound
+
+
+def features(root: Path = ROOT) -> dict[str, bool]:
+    text = _read(root / "proc/cpuinfo")
+    for line, names in (("flags", _X86), ("Features", _ARM)):
+        if found := re.search(rf"^{line}\s*:(.*)$", text, re.MULTILINE):
+            words = set(found[1].split())
+            return {name: word in words for word, name in names.items()}
+    return {}
 
 
 def give_back() -> None:
@@ -140,6 +177,16 @@ def _bound(group: Path) -> tuple[int, int] | None:
     hierarchical = "total_" if "total_inactive_file" in kept else ""  # version 1 counts groups below apart
     files = sum(int(kept.get(f"{hierarchical}{kind}_file", 0)) for kind in ("inactive", "active"))
     return min(limits), min(limits) - (int(used) if used.isdecimal() else 0) + files
+
+
+def _own_bounds(root: Path) -> Iterator[tuple[int, int]]:
+    """As `_bound`, of the limits on this process itself: address space, and data."""
+    limits, status = _read(root / "proc/self/limits"), _read(root / "proc/self/status")
+    for name, used in (("address space", "VmSize"), ("data size", "VmData")):
+        limit = re.search(rf"^Max {name} +(\d+) ", limits, re.MULTILINE)
+        taken = re.search(rf"^{used}:\s+(\d+) kB$", status, re.MULTILINE)
+        if limit and taken:
+            yield int(limit[1]), int(limit[1]) - 1024 * int(taken[1])
 
 
 def _numbers(text: str) -> set[int]:

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# Instruction sets by llama.cpp's names, and what sysctl calls them under hw.optional (xnu's kern_mib.c).
+_SETS = {
+    "SSE3": "sse3", "SSSE3": "supplementalsse3", "AVX": "avx1_0", "AVX2": "avx2_0", "F16C": "f16c", "FMA": "fma",
+    "BMI2": "bmi2", "AVX512": "avx512f", "AVX512_VBMI": "avx512vbmi", "NEON": "neon", "FP16_VA": "arm.FEAT_FP16",
+    "DOTPROD": "arm.FEAT_DotProd", "MATMUL_INT8": "arm.FEAT_I8MM", "SME": "arm.FEAT_SME", "SME2": "arm.FEAT_SME2",
+}  # fmt: skip
+
+
 def sysctl(name: str) -> str:
     """What the system says of that name, "" for one it does not know."""
     command = ["/usr/sbin/sysctl", "-n", name]
@@ -49,8 +57,19 @@ def memory(ask: Callable[[], Any] = psutil.virtual_memory) -> Memory:
     return Memory(total=found.total, available=found.available)
 
 
+def features(ask: Callable[[str], str] = sysctl) -> dict[str, bool]:
+    """A name that sysctl does not know is of the other kind of CPU, or newer than the system."""
+    said = {name: ask(f"hw.optional.{word}") for name, word in _SETS.items()}
+    return {name: text == "1" for name, text in said.items() if text}
+
+
 def give_back() -> None:
     """Nothing: macOS has no such call that a program would need."""
+
+
+def hold_to(more: int) -> int:
+    """Nothing: macOS does not keep to the bound that a process sets itself."""
+    return 0
 
 
 def copies_output(machine: str | None = None) -> bool:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _RELATION_CORE = 0  # RelationProcessorCore
 _HEAD = struct.Struct("<IIBB20xH")  # relationship, size; flags, efficiency class, reserved, count of group masks
 _MASK = struct.Struct("<QH6x")  # GROUP_AFFINITY: processors of a group of at most 64, and its number
-_DOT_PRODUCT = 43  # PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+# Of winnt.h, PF_..._INSTRUCTIONS_AVAILABLE, by llama.cpp's names.
+_X86 = {"SSE3": 13, "SSSE3": 36, "AVX": 39, "AVX2": 40, "AVX512": 41}
+_ARM = {"NEON": 19, "DOTPROD": 43}
 
 
 def processor_information() -> bytes:
@@ -73,10 +75,26 @@ def give_back() -> None:
     """Nothing: Windows has no such call that a program would need."""
 
 
+def hold_to(more: int) -> int:
+    """Nothing: Windows bounds jobs, and not processes by themselves."""
+    return 0
+
+
+def present(number: int) -> bool:
+    """What IsProcessorFeaturePresent says."""
+    return sys.platform == "win32" and bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(number))
+
+
 def copies_output() -> bool:
-    if sys.platform != "win32" or platform.machine() != "ARM64":
-        return False
-    return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(_DOT_PRODUCT))
+    return platform.machine() == "ARM64" and present(_ARM["DOTPROD"])
+
+
+def features(ask: Callable[[int], bool] = present, machine: str | None = None) -> dict[str, bool]:
+    """Numbers from 36 on are unknown to older Windows, which then says no to all of them; since every CPU that runs
+    llama.cpp has SSSE3, a no to that tells so."""
+    if (machine or platform.machine()) == "ARM64":
+        return {name: ask(number) for name, number in _ARM.items()}
+    return {name: ask(number) for name, number in _X86.items()} if ask(_X86["SSSE3"]) else {}
 
 
 def _bits(mask: int) -> list[int]:

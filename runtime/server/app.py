@@ -30,6 +30,7 @@ from runtime.server.logs import Traced
 from runtime.server.metrics import Metrics, metrics
 from runtime.server.replies import NO_ROUTE, refusal, reply
 from runtime.server.streams import EventStream, Native, until_gone
+from runtime.server.turns import Turns, bounded
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def application(
 
     model: loaded at the start; `loaded` is told when it is there, or why not. is_ending: whether nobody new is to come.
     """
-    counted = Metrics(ai)
+    counted, access = Metrics(ai), Access.of(ai.settings)
+    ai.observe(Turns(counted, access.tokens, ai.settings.slots))
     app = Starlette(
         routes=[
             Route(f"{ACCOUNT}{RUN}", run, methods=["POST"]),
@@ -72,7 +74,7 @@ def application(
             Route("/metrics", metrics),
             *([] if ai.settings.parity else playground.routes()),  # the service has no page there
         ],
-        middleware=_middleware(ai.settings, counted),
+        middleware=_middleware(ai.settings, access, counted),
         exception_handlers={
             LlamaletError: _refused,
             HTTPException: _not_routed,
@@ -87,11 +89,10 @@ def application(
     return app
 
 
-def _middleware(settings: Settings, counted: Metrics) -> list[Middleware]:
+def _middleware(settings: Settings, access: Access, counted: Metrics) -> list[Middleware]:
     """Outermost first."""
     if settings.log_prompts:
         log.warning("log_prompts is set: whoever reads the log reads what users ask")
-    access = Access.of(settings)
     found = [Middleware(Traced, counted.ended), Middleware(Guard, access, parity=settings.parity)]
     if access.origins:
         shown = ("cf-ai-req-id", "retry-after", "x-request-id")
@@ -115,7 +116,7 @@ async def run(request: Request) -> Any:
         if is_queued or (batches.is_poll(body) and not ai.settings.parity):
             return reply(request.scope, kept.take(model, body, len(sent)))
         check_inputs(body)
-        job = await ai.prepare(model, body)
+        job = bounded(await ai.prepare(model, body), ai.settings.wait)
     except UnknownModel as error:
         raise NoRoute(NO_ROUTE, str(error)) from None
     if job.inputs.stream:
@@ -191,5 +192,8 @@ async def _left(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """A fault of ours, which the server logs."""
-    return await _refused(request, EngineError("Internal error.", "The server's log says more."))
+    """A fault of ours, which the server logs. uvicorn closes the connection then, so its client is told not to use it
+    again."""
+    response = await _refused(request, EngineError("Internal error.", "The server's log says more."))
+    response.headers["connection"] = "close"
+    return response

@@ -18,6 +18,7 @@ from runtime.errors import (
     BadAccount,
     BadHeader,
     Forbidden,
+    HeadTooLarge,
     LlamaletError,
     NoToken,
     TooLarge,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 ACCOUNT = "/client/v4/accounts/{account_id}"  # Cloudflare's addresses are here with it, and without
 OPEN = ("/", "/healthz", "/readyz")  # say nothing that needs a token
 OPEN_FILE = re.compile(r"/playground/[a-z]+\.(?:css|js|svg)")  # of the page at /, which sends a token itself
+HEAD_BYTES = 32 * 1024  # of a request's line and headers
+HEADERS = 100  # at most; browsers and SDKs send about twenty
 MAX_BODY = 1024 * 1024  # bytes: far more text than any context holds
 DISCARDED = 16 * MAX_BODY  # read and thrown away, so that the client is through with sending and reads why
 BODY_SECONDS = 30.0
@@ -79,13 +82,16 @@ class Guard:
 
 
 def check(scope: Scope, access: Access) -> None:
-    """Raises `Forbidden`, `BadHeader`, `NoToken` or `WrongToken`. Whose token it is stays with the request.
+    """Raises `HeadTooLarge`, `Forbidden`, `BadHeader`, `NoToken` or `WrongToken`. Whose token it is stays with the
+    request.
 
     Who comes by the socket file is the user who started the server, as the file's mode sees to: no token is asked for,
     and clients name any host.
     """
+    _check_size(scope)
     if _has_two_lengths(scope):
-        raise BadHeader("Invalid request headers", "Content-Length and Transfer-Encoding exclude each other.")
+        what = "A body has a Content-Length, or in HTTP/1.1 a Transfer-Encoding, and never both."
+        raise BadHeader("Invalid request headers", what)
     by_file = is_by_file(scope)
     if not by_file:
         _check_host(scope, access)
@@ -157,7 +163,21 @@ def _content_length(request: Request) -> int:
 
 def _has_two_lengths(scope: Scope) -> bool:
     """Whether a proxy before us could have read another body than we do, and smuggled a request in its place."""
-    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
+    names = {name for name, _ in scope["headers"]}
+    is_old = scope.get("http_version", "1.1") in ("0.9", "1.0")  # where nobody else knows chunks
+    return b"transfer-encoding" in names and (is_old or b"content-length" in names)
+
+
+def _check_size(scope: Scope) -> None:
+    """A head that comes all at once is not held to its size by the HTTP parser."""
+    fields = scope["headers"]
+    size = sum(len(name) + len(value) + 4 for name, value in fields)
+    size += len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+    if len(fields) > HEADERS or size > HEAD_BYTES:
+        raise HeadTooLarge(
+            "Invalid request headers",
+            f"The head has {len(fields)} headers and {size} bytes; at most {HEADERS} and {HEAD_BYTES} are taken.",
+        )
 
 
 def _check_host(scope: Scope, access: Access) -> None:

@@ -11,15 +11,13 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runtime.errors import BadHeader, ConfigError
+from runtime.errors import ConfigError
 from runtime.server import socketfile
 from runtime.server.app import application
+from runtime.server.connection import CONNECTIONS, Connection
 from runtime.server.guards import Access
-from runtime.server.replies import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("llamalet.server")
 
 DRAIN = 30.0  # seconds that answers may take to their end after SIGTERM; systemd kills after 90, Docker after 10
-UNREAD = 5.0  # seconds that clients have to read that the engine was closed
-CONNECTIONS = 512  # at once; more are ended as they come. A process may often have 1,024 files open
-HEAD_BYTES = 32 * 1024  # of a request's line and headers, while they are not whole
-STALLED = 30.0  # seconds that a client may not read, before its connection is ended, and its place goes to another
-HEAD_SECONDS = 10.0  # that these may take to come
+UNREAD = 1.0  # seconds that clients have to read that the engine was closed; two after DRAIN all is over
 KEEP_ALIVE = 5  # seconds that an idle connection stays open; uvicorn's own
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # no IPv6 on this machine, say
 
@@ -129,61 +123,6 @@ def serve(
         raise failures[0]
 
 
-class Connection(H11Protocol):
-    """Ends when a request's head takes too long to come, or what was sent is not read. What is no HTTP gets an error in
-    the same envelope as all."""
-
-    _late: asyncio.TimerHandle | None = None
-    _watch: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
-        self._expect_head()
-        self._watch_reader(0)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._expect_head()
-
-    def send_400_response(self, msg: str) -> None:
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else an answer is on its way already
-            told = refusal({"type": "http", "path": "", "headers": []}, BadHeader("Invalid HTTP request"), parity=True)
-            told.headers["connection"] = "close"
-            head = h11.Response(status_code=told.status_code, headers=told.raw_headers, reason=b"Bad Request")
-            for event in (head, h11.Data(data=bytes(told.body)), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._forget_head()
-        if self._watch:
-            self._watch.cancel()
-
-    def _watch_reader(self, unread: int) -> None:
-        """Look every STALLED seconds whether the client reads: `unread` bytes were waiting at the last look."""
-        waiting = self.transport.get_write_buffer_size()
-        if unread and waiting >= unread:
-            log.warning("a client did not read for %g seconds; its connection was ended", STALLED)
-            self.transport.abort()
-        else:
-            self._watch = self.loop.call_later(STALLED, self._watch_reader, waiting)
-
-    def _expect_head(self) -> None:
-        """Have the clock run while a head has begun to come, and is not whole."""
-        if self.conn.their_state is not h11.IDLE:
-            self._forget_head()
-        elif self._late is None:
-            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _forget_head(self) -> None:
-        if self._late:
-            self._late.cancel()
-            self._late = None
-
-
 class Server(uvicorn.Server):
     """The HTTP server of an application that answers with `ai`.
 
@@ -204,7 +143,6 @@ class Server(uvicorn.Server):
                 backlog=CONNECTIONS,
                 log_level="error",  # its warnings are about what clients send, and advise to install things
                 timeout_keep_alive=KEEP_ALIVE,
-                h11_max_incomplete_event_size=HEAD_BYTES,
             )
         )
         self._ai, self._drain = ai, drain

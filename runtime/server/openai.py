@@ -14,6 +14,7 @@ from runtime.errors import NoRoute, Unsupported, WrongMethod
 from runtime.server.guards import ACCOUNT, check_account, read_body
 from runtime.server.replies import NO_ROUTE, reply, request_id
 from runtime.server.streams import EventStream, Script, until_gone
+from runtime.server.turns import bounded
 from runtime.wire import envelope
 from runtime.wire.listing import name_of
 from runtime.wire.openai import chat, completions, models, responses
@@ -105,7 +106,8 @@ async def _body(request: Request) -> Any:
 async def _prepared(request: Request, asked: Asked) -> list[Job]:
     """The runs that are asked for. Their answers have all that there is to tell, whatever the parity, as text."""
     jobs = [await _ai(request).prepare(asked.model, body) for body in asked.bodies]
-    return [replace(job, parity=False, as_text=True) for job in jobs]
+    wait = _ai(request).settings.wait
+    return [bounded(replace(job, parity=False, as_text=True), wait) for job in jobs]
 
 
 def _head(request: Request, jobs: Sequence[Job]) -> Head:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from runtime.errors import EngineClosed, ModelUnavailable, QueueFull, TimedOut, TooLarge, TooSlow
+from runtime.errors import EngineClosed, EngineRestarting, ModelUnavailable, QueueFull, TimedOut, TooLarge, TooSlow
 from runtime.wire import envelope
 from runtime.wire.openai import errors
 
@@ -67,6 +68,8 @@ def refusal(scope: Scope, error: LlamaletError, *, parity: bool = False) -> Resp
     extra: dict[str, str] = {}
     if isinstance(error, QueueFull | EngineClosed):
         extra["retry_after"] = RETRY_AFTER
+    elif isinstance(error, EngineRestarting):
+        extra["retry_after"] = str(math.ceil(error.facts.get("seconds", 1)))
     elif isinstance(error, TimedOut | ModelUnavailable):  # clients would try again by themselves, to no avail
         extra["x_should_retry"] = "false"
     if isinstance(error, TooLarge | TooSlow):  # the rest of the body is still on its way

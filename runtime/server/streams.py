@@ -8,25 +8,25 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runtime.aio import EventQueue
-from runtime.errors import EngineError, LlamaletError
+from runtime.errors import EngineError, LlamaletError, TooSlow
 from runtime.server.replies import failure, headers, refusal
-from runtime.values import Done, Failed
+from runtime.values import Done, Event, Failed
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from runtime.aio import AsyncRuntime
     from runtime.pipeline import Job, Ticket
-    from runtime.values import Event
 
 log = logging.getLogger("llamalet.server")
 
 T = TypeVar("T")
 FIRST_BYTE = 0.8  # seconds: clients and proxies give up on those who are silent, so a byte comes within a second
 HEARTBEAT = 10.0  # seconds between signs of life after that
+OUTBOX = 4096  # events that wait at most for a client that does not read; some 100 KB of text, and minutes on a CPU
 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
@@ -78,6 +78,26 @@ class Native:
         return envelope.line({**envelope.HEARTBEAT, **told})
 
 
+class Outbox(EventQueue[tuple[int, Event]]):
+    """The events that have come and are not written. While the writer waits for its client, `full` is called when they
+    are too many: then they end with an error, and what comes later is dropped."""
+
+    def __init__(self, full: Callable[[], None]) -> None:
+        super().__init__()
+        self._full, self._is_full = full, False
+        self.is_stuck = False  # whether the writer waits
+
+    def put_nowait(self, item: tuple[int, Event]) -> None:
+        if self.is_stuck and not self._is_full and self.qsize() >= OUTBOX:
+            self._is_full = True
+            log.warning("%d events wait for a client that does not read; its request was cancelled", OUTBOX)
+            said = f"The answer was not read: {OUTBOX} pieces of it waited to be sent."
+            super().put_nowait((item[0], Failed(TooSlow(said, "Read a stream as it comes."))))
+            self._full()
+        elif not self._is_full:
+            super().put_nowait(item)
+
+
 class EventStream:
     """A response of server-sent events: those of one run, or of several side by side, as `script` writes them.
 
@@ -87,7 +107,7 @@ class EventStream:
 
     def __init__(self, ai: AsyncRuntime, jobs: Sequence[Job], script: Script) -> None:
         self._ai, self._jobs, self._script = ai, jobs, script
-        self._events: EventQueue[tuple[int, Event]] = EventQueue()
+        self._events = Outbox(self._cancel)
         self._answers = [job.answer() for job in jobs]
         self._tickets: list[Ticket] = []
         self._running = len(jobs)
@@ -102,10 +122,15 @@ class EventStream:
             await self._pass_on(scope, send)
         except LlamaletError as error:
             await refusal(scope, error, parity=self._ai.settings.parity)(scope, receive, send)
+        except Exception:
+            if not self._has_begun:
+                raise  # the application tells it
+            log.exception("a stream could not be gone on with")
+            told = failure(scope, EngineError("Internal error.", "The server's log says more."))
+            await self._write(scope, send, self._script.failure(told), more=False)
         finally:
             starting.cancel()
-            for ticket in self._tickets:
-                ticket.cancel()
+            self._cancel()
 
     async def _start(self) -> None:
         """Begin the runs. That one could not be begun is its first and last event."""
@@ -120,6 +145,10 @@ class EventStream:
                 log.exception("a run could not be begun")
                 emit(Failed(EngineError("The run could not be begun.")))
                 return
+
+    def _cancel(self) -> None:
+        for ticket in self._tickets:
+            ticket.cancel()
 
     def _emit(self, at: int, event: Event) -> None:
         self._events.emit((at, event))
@@ -169,4 +198,6 @@ class EventStream:
             fields = {"content-type": "text/event-stream", **headers(scope)}
             raw = [(name.encode(), value.encode()) for name, value in fields.items()]
             await send({"type": "http.response.start", "status": 200, "headers": raw})
+        self._events.is_stuck = True  # no event can come while it is not: sending gives way to nobody then
         await send({"type": "http.response.body", "body": lines, "more_body": more})
+        self._events.is_stuck = False

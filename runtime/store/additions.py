@@ -60,7 +60,11 @@ def add(
     # .../snapshots/<commit>/<file>
     commit = pulled.path.parts[-1 - len(path.split("/"))]
     entry = {"id": name, "repo": repo, "revision": commit, "file": path, "size": pulled.size, "sha256": pulled.sha256}
-    _append(file, entry)
+    try:
+        _append(file, entry)
+    except OSError as wrong:
+        problem = f"{text} has come, but {file} cannot be written: {wrong.strerror or wrong}."
+        raise ConfigError(problem, "Mend that and pull again, or name another models file: --models FILE.") from wrong
     return catalog.load(file).find(name).spec, pulled
 
 
@@ -84,8 +88,8 @@ def _append(file: Path, entry: dict[str, object]) -> None:
     file = file.resolve()  # it may be a link to where somebody keeps such files
     new = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}")
     file.parent.mkdir(parents=True, exist_ok=True)
-    new.write_text(f"{text.rstrip()}\n\n[[model]]\n{block}".lstrip(), "utf-8")
     try:
+        new.write_text(f"{text.rstrip()}\n\n[[model]]\n{block}".lstrip(), "utf-8")
         catalog.load(new)  # nothing is replaced by what cannot be read
         os.replace(new, file)
     finally:

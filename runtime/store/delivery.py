@@ -10,11 +10,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime import gguf
+from runtime import gguf, units
 from runtime.errors import DiskFull, DownloadFailed, ModelBroken, ModelUnavailable, ModelUnsupported
 from runtime.store import files, hub, records
 from runtime.store.part import Part
-from runtime.store.place import Place, set_aside
+from runtime.store.place import FULL, STALE, Place, set_aside, sweep
 from runtime.store.progress import Meter, Pulled
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("llamalet")
 
 TICK = 0.2  # seconds between two looks at a lock that another process holds
-_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", None))  # the last is no error of every system
+SPARE = 1.05  # times what is lacking must be free: the file system takes some, and others write meanwhile
 _NO_ROOM = "Free some and pull again, or set HF_HOME to a folder with room."
 
 
@@ -71,9 +71,18 @@ def pull(
 
 
 def _translated(wrong: OSError, cache: Path) -> ModelUnavailable:
-    if wrong.errno in _FULL:
-        return DiskFull(f"The disk of {cache} is full: {wrong.strerror}.", _NO_ROOM)
+    if wrong.errno in FULL:
+        return DiskFull(f"The disk of {cache} is full: {wrong.strerror}, and {_free(cache)} are free.", _NO_ROOM)
+    if wrong.errno == errno.EFBIG:
+        problem = f"The disk of {cache} takes no file of this size: {wrong.strerror}, though {_free(cache)} are free."
+        return DiskFull(problem, "FAT32 ends at 4 GB, and `ulimit -f` may be set. Set HF_HOME to a folder elsewhere.")
     return DownloadFailed(f"{wrong.filename or cache}: {wrong.strerror or wrong}.", "Set HF_HOME to a folder of yours.")
+
+
+def _free(folder: Path) -> str:
+    """Room on the disk of a folder that may not be there yet."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return units.size(shutil.disk_usage(there).free)
 
 
 def _here(spec: ModelSpec, quant: Quant, meter: Meter, cache: Path | None, offline: bool) -> Pulled | None:
@@ -97,6 +106,7 @@ def _fetched(spec: ModelSpec, quant: Quant, meter: Meter, cache: Path) -> Pulled
     order = _order(spec, quant, meter, cache)
     order.place.prepare()
     with _turn(order, meter):
+        _tidy(cache)
         return _ready(order, meter) or _deliver(order, meter)
 
 
@@ -127,6 +137,12 @@ def _agree(spec: ModelSpec, quant: Quant, facts: Facts) -> None:
         if expected not in (None, actual):
             problem = f"{spec.repo}/{quant.file} has {actual} {what} instead of the {expected} of the catalogue"
             raise DownloadFailed(f"{problem}.", "Correct the models file, if another file is meant.")
+
+
+def _tidy(cache: Path) -> None:
+    with contextlib.suppress(OSError):  # files of another user's, or open in another program on Windows
+        for path, size in sweep(cache, age=STALE):
+            log.warning("Deleted %s, %s of a download that was given up a month ago.", path, units.size(size))
 
 
 @contextlib.contextmanager
@@ -170,9 +186,13 @@ def _deliver(order: _Order, meter: Meter) -> Pulled:
     _check_room(order)
     with Part(place.part, order.size, meter) as part:
         _fill(order, part, meter)
-        right = order.sha256 in (None, part.sha256)
+        if part.earlier and not _is_right(order, part):
+            # The disk, or a power cut, may have damaged what was left by an earlier pull.
+            log.warning("What is here of %s is damaged. It is fetched again, from its start.", meter.file)
+            part.restart()
+            _fill(order, part, meter)
         part.finish()
-    if not right:
+    if not _is_right(order, part):
         problem = f"What came for {meter.file} has the sha256 {part.sha256} instead of {order.sha256}."
         hint = files.remedy(order.spec, order.quant)
         raise ModelBroken(f"{problem} It was set aside as {set_aside(place.part)}.", hint)
@@ -182,13 +202,17 @@ def _deliver(order: _Order, meter: Meter) -> Pulled:
     return Pulled(path, order.size, part.sha256, meter.fetched)
 
 
+def _is_right(order: _Order, part: Part) -> bool:
+    return order.sha256 in (None, part.sha256)
+
+
 def _check_room(order: _Order) -> None:
     part = order.place.part
-    lacking = order.size - (part.stat().st_size if part.is_file() else 0)
-    free = shutil.disk_usage(part.parent).free
-    if lacking > free:
-        room = f"{order.spec.id}:{order.quant.name} needs {lacking / 1e9:.2f} GB more, and {free / 1e9:.2f} GB are free"
-        raise DiskFull(f"{room} at {order.place.cache}.", _NO_ROOM)
+    lacking = int(SPARE * (order.size - (part.stat().st_size if part.is_file() else 0)))
+    if lacking > shutil.disk_usage(part.parent).free:
+        name = f"{order.spec.id}:{order.quant.name}"
+        room = f"{name} needs {units.size(lacking)} more, and {_free(part.parent)} are free at {order.place.cache}"
+        raise DiskFull(f"{room}.", _NO_ROOM)
 
 
 def _fill(order: _Order, part: Part, meter: Meter) -> None:

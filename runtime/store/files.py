@@ -13,7 +13,7 @@ from runtime.store.part import CHUNK
 from runtime.store.progress import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from runtime.catalog import ModelSpec, Quant
@@ -107,7 +107,10 @@ def examine(spec: ModelSpec, quant: Quant, path: Path, meter: Meter, *, again: b
         expected = quant.sha256 or recorded
     if not again and recorded == expected:
         return expected
-    actual = _hash(path, meter)
+    try:
+        actual = _hash(path, meter)
+    except ModelBroken as wrong:
+        raise ModelBroken(_put_aside(spec, path, wrong.message), remedy(spec, quant)) from wrong
     if expected not in (None, actual):
         problem = f"{path} has the sha256 {actual} instead of {expected} of {spec.id}:{quant.name}."
         raise ModelBroken(_put_aside(spec, path, problem), remedy(spec, quant))
@@ -120,7 +123,10 @@ def _put_aside(spec: ModelSpec, path: Path, problem: str) -> str:
     if spec.path is not None:
         return problem
     records.forget(path)
-    return f"{problem} It was set aside as {place.set_aside(path)}."
+    try:
+        return f"{problem} It was set aside as {place.set_aside(path)}."
+    except OSError as wrong:
+        return f"{problem} It cannot be set aside: {wrong.strerror}."
 
 
 def verify(
@@ -142,18 +148,16 @@ def remove(spec: ModelSpec, quant: Quant | None = None, *, cache: Path | None = 
     if spec.path is not None:
         raise ModelUnavailable(f"{spec.id} is a file of your own, {spec.path}.", "Delete it yourself.")
     gone = tuple(one for one in held(spec, cache=cache) if quant in (None, one.quant))
-    rest = place.leftovers(cache or hub.cache(), spec.repo) if quant is None else []
-    if not gone and not rest:
-        raise missing(spec, quant or spec.quant(spec.default_quant), cache)
     try:
+        rest = [] if quant else list(place.sweep(cache or hub.cache(), spec.repo))
         for one in gone:
             records.forget(one.path)
             place.remove(one.path)
-        for path in rest:
-            path.unlink()
     except OSError as wrong:  # Windows lets nobody delete a file that is open
         problem = f"{wrong.filename} cannot be deleted: {wrong.strerror}."
         raise ModelUnavailable(problem, "End the programs that use it.") from wrong
+    if not gone and not rest:
+        raise missing(spec, quant or spec.quant(spec.default_quant), cache)
     return gone
 
 
@@ -174,11 +178,20 @@ def remedy(spec: ModelSpec, quant: Quant) -> str:
 
 
 def _hash(path: Path, meter: Meter) -> str:
+    """Raises ModelBroken where the disk, or the owner, does not let it be read."""
     sha256, done, total = hashlib.sha256(), 0, path.stat().st_size
     meter.begin("checking", 0, total)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            sha256.update(chunk)
-            done += len(chunk)
-            meter.at(done)
+    for chunk in _chunks(path):
+        sha256.update(chunk)
+        done += len(chunk)
+        meter.at(done)
     return sha256.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as wrong:
+        raise ModelBroken(f"{path} cannot be read: {wrong.strerror or wrong}.") from wrong

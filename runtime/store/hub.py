@@ -94,8 +94,17 @@ def find(cache: Path | None, repo: str, revision: str, file: str) -> Path | None
 
 def parse(text: str) -> tuple[str, str, str] | None:
     """repo, revision and file of `hf:owner/repo/file` or `hf:owner/repo@revision/file`; None for anything else."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
     found = _ADDRESS.fullmatch(text)
-    return (found["repo"], found["revision"] or "main", found["file"]) if found and ".." not in text else None
+    if not found or ".." in text:
+        return None
+    try:
+        validate_repo_id(found["repo"])
+    except HFValidationError:
+        return None
+    return found["repo"], found["revision"] or "main", found["file"]
 
 
 def address(repo: str, revision: str, file: str) -> Address:

@@ -27,6 +27,7 @@ class Part:
         self.path, self.total, self.size = path, total, 0
         self._origin = path.with_name(path.name.removesuffix(".part") + ".from")
         self._hash = hashlib.sha256()
+        self.earlier = 0  # bytes at its start that an earlier pull has left
         path.touch()
         # Not buffered: what has come is on the disk, or in the system's hands, when the process is killed.
         self._file = path.open("r+b", buffering=0)
@@ -43,6 +44,7 @@ class Part:
             self._hash.update(chunk)
             self.size += len(chunk)
             meter.at(self.size)
+        self.earlier = self.size
         if self.size > self.total:
             self.restart()
 
@@ -74,7 +76,7 @@ class Part:
         """Throw away what is here."""
         self._file.seek(0)
         self._file.truncate()
-        self._hash, self.size = hashlib.sha256(), 0
+        self._hash, self.size, self.earlier = hashlib.sha256(), 0, 0
 
     def comes_from(self, url: str, etag: str | None) -> None:
         """What follows comes from there. A weak ETag says nothing of bytes, and is left out."""

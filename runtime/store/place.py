@@ -11,11 +11,22 @@ Where the system allows no links, the bytes themselves stand under snapshots, wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # the last is no error of every system
+STALE = 30 * 86400.0  # seconds; who has not gone on with a file for so long has given it up
+_LEFT = (".part", ".from", ".broken", ".incomplete")  # the last are the hub's own, which it does not go on with either
 
 
 def repository(cache: Path, repo: str) -> Path:
@@ -71,9 +82,11 @@ class Place:
         try:
             link.symlink_to(os.path.relpath(self.blob, link.parent))
             os.replace(link, self.visible)
-        except OSError:  # Windows lets only some users make links
+        except OSError as wrong:
             link.unlink(missing_ok=True)
-            os.replace(self.blob, self.visible)
+            if wrong.errno in FULL:
+                raise
+            os.replace(self.blob, self.visible)  # Windows lets only some users make links
         _sync(self.visible.parent)
         if revision != self.commit:
             self._point(revision)
@@ -82,8 +95,11 @@ class Place:
         reference = repository(self.cache, self.repo) / "refs" / revision
         reference.parent.mkdir(parents=True, exist_ok=True)
         new = reference.with_name(f"{reference.name}.{uuid.uuid4().hex[:8]}")
-        new.write_text(self.commit, "utf-8")
-        os.replace(new, reference)
+        try:
+            new.write_text(self.commit, "utf-8")
+            os.replace(new, reference)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def aside(path: Path) -> Path:
@@ -101,8 +117,14 @@ def set_aside(path: Path) -> Path:
 
 
 def _bytes(path: Path) -> Path:
-    """What a visible file links to, or itself. That may be a link again, to bytes that repositories share."""
-    return Path(os.path.normpath(path.parent / os.readlink(path))) if path.is_symlink() else path
+    """What a visible file links to, or itself. That may be a link again, to bytes that repositories share.
+
+    A link that leads out of the cache stands for itself: what is behind it is not ours to move or to delete.
+    """
+    if not path.is_symlink():
+        return path
+    blob = Path(os.path.normpath(path.parent / os.readlink(path)))
+    return blob if blob.parent.name == "blobs" and blob.parents[1] in path.parents else path
 
 
 def named(path: Path) -> str | None:
@@ -113,7 +135,7 @@ def named(path: Path) -> str | None:
 
 def remove(path: Path) -> int:
     """Delete a visible file, and its bytes where no other file is the same. Gives the bytes that are free now."""
-    blob, size = _bytes(path), path.stat().st_size
+    blob, size = _bytes(path), 0 if path.is_symlink() and _bytes(path) == path else path.stat().st_size
     path.unlink()
     if blob == path:
         return size
@@ -125,9 +147,31 @@ def remove(path: Path) -> int:
     return 0 if shared else size
 
 
-def leftovers(cache: Path, repo: str) -> list[Path]:
-    """What unfinished and damaged downloads of a repository have left behind."""
-    return [one for one in repository(cache, repo).rglob("*") if one.suffix in (".part", ".from", ".broken")]
+def sweep(cache: Path, repo: str = "*", *, age: float = 0.0) -> Iterator[tuple[Path, int]]:
+    """Delete what unfinished and damaged downloads have left, of one repository or of all; give each with its bytes.
+
+    age: seconds for which nobody has touched it. What somebody fetches at this moment, ourselves included, stays.
+    """
+    before = time.time() - age
+    for folder in cache.glob(repository(cache, repo).name):
+        for path in [one for one in folder.rglob("*") if one.suffix in _LEFT]:
+            lock = cache / ".locks" / folder.name / f"{path.name.partition('.')[0]}.lock"
+            found = path.lstat()
+            if found.st_mtime <= before and not _is_held(lock):
+                path.unlink()
+                yield path, found.st_size
+
+
+def _is_held(lock: Path) -> bool:
+    import filelock
+
+    if not lock.exists():
+        return False
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
 
 
 def _sync(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 A small file a model file, in the user's state folder, so that models in a cache that may only be read have theirs too.
 A hash holds as long as size and time of change are those that the file had. Losing a record costs a second reading.
+The inode is left out: in a container image, on an overlay and on exFAT the same file gets another one, and gigabytes
+would be read at each start. A file of the same size and date with other bytes is what `verify` is for.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
+
+from runtime import folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +36,7 @@ class Record:
 
 def folder() -> Path:
     """Where the records are."""
-    import platformdirs
-
-    return platformdirs.user_state_path("llamalet", appauthor=False) / "files"
+    return folders.own("state") / "files"
 
 
 def hash_of(path: Path) -> str | None:
@@ -86,6 +88,9 @@ def _write(path: Path, record: Record) -> None:
     place = _place(path)
     part = place.with_suffix(f".{uuid.uuid4().hex[:8]}")
     with contextlib.suppress(OSError):  # a home that cannot be written to: it is computed again next time
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(asdict(record)), "utf-8")
-        os.replace(part, place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(asdict(record)), "utf-8")
+            os.replace(part, place)
+        finally:
+            part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from runtime.errors import InvalidRequest
 from runtime.messages import kind, normalise
 from runtime.units import KEEP_ALIVE, LONGEST
 from runtime.wire import published, tools
-from runtime.wire.body import MAX_TOKENS, cut
+from runtime.wire.body import MAX_TOKENS, STOPS, cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ _NUMBER = {"type": "number"}
 EXTENSIONS: dict[str, Any] = {
     "min_p": {**_NUMBER, "minimum": 0, "maximum": 1},
     "stop": {
-        "description": "a string or an array of at most 16 strings, none of them empty",
-        "maxItems": 16,  # before the rest, so that no more are looked at
+        "description": f"a string or an array of at most {STOPS} strings, none of them empty",
+        "maxItems": STOPS,  # before the rest, so that no more are looked at
         "anyOf": [
             {"type": "string", "minLength": 1},
             {"type": "array", "items": {"type": "string", "minLength": 1}},

@@ -17,7 +17,7 @@ from runtime.messages import kind
 from runtime.values import Document, Done, Failed, Inputs, Sampling, Text, TokenLogprob, ToolCall, ToolCallDelta
 from runtime.wire import lenient, tools
 from runtime.wire import parity as strict
-from runtime.wire.body import cut, plain
+from runtime.wire.body import bounded, cut, plain
 from runtime.wire.lenient import EXTENSIONS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def parse(body: Mapping[str, Any], model: str = "", *, parity: bool = False) -> 
     if parity and not isinstance(body, Mapping):
         body = {}  # what the service's validator makes of it
     read = strict.read if parity else lenient.read
-    given, unknown = read(plain(merged(body, {})), model)
+    given, unknown = read(bounded(plain(merged(body, {}))), model)
     _refuse(given)
     ignored = tuple(cut(name) for name in unknown[:MAX_IGNORED])
     if ignored:

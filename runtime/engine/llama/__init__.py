@@ -8,6 +8,7 @@ from runtime.engine.llama.binding import system_info
 from runtime.engine.llama.context import Batch, Context
 from runtime.engine.llama.grammar import GrammarSampler
 from runtime.engine.llama.model import Model
+from runtime.engine.llama.pulse import Pulse
 from runtime.engine.llama.sampler import Candidates, Chain
 
-__all__ = ["Batch", "Candidates", "Chain", "Context", "GrammarSampler", "Model", "system_info"]
+__all__ = ["Batch", "Candidates", "Chain", "Context", "GrammarSampler", "Model", "Pulse", "system_info"]

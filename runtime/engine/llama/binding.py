@@ -5,15 +5,13 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import sys
 import threading
-from typing import Any
 
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else an abort starts a debugger on the process
 
 from llama_cpp import llama_cpp as c
 
-__all__ = ["abort_when_set", "c", "forget_error", "last_error", "system_info"]
+__all__ = ["c", "forget_error", "last_error", "system_info"]
 
 log = logging.getLogger("llamalet.llama")
 
@@ -44,16 +42,6 @@ def last_error() -> str:
 def system_info() -> str:
     """The CPU features that this llama.cpp was built with and finds, as it lists them itself."""
     return str(c.llama_print_system_info().decode("utf-8", "replace").strip(" |"))
-
-
-def abort_when_set(flag: ctypes.Array[ctypes.c_char]) -> tuple[Any, Any]:
-    """An abort callback and its argument: a batch ends once the two-byte flag holds b"\\1\\0".
-
-    The callback is C's own strlen, which gives 1 for a set flag and 0 for an empty one: no Python runs, and no lock is
-    taken, in the middle of a batch.
-    """
-    libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
-    return ctypes.cast(libc.strlen, c.ggml_abort_callback), ctypes.cast(flag, ctypes.c_void_p)
 
 
 c.llama_log_set(_route_log, ctypes.c_void_p(0))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from runtime.engine.llama.binding import c, forget_error, last_error
-from runtime.errors import EngineClosed, EngineError, InvalidRequest, ModelBroken
+from runtime.errors import ContextTooLong, EngineClosed, EngineError, InvalidRequest, ModelBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TAG = b"<|python_tag|>"
+# As many bytes as the largest context of a Llama 3 has room for: 131,072 tokens of 128 blanks, the longest there is.
+# Also, llama.cpp counts bytes in 32 bits, and reads beyond what there is where they overflow.
+MAX_TEXT = 16 << 20
 
 
 class Model:
@@ -32,6 +36,8 @@ class Model:
         vocab_only: bool = False,
     ) -> None:
         """Load the file. `progress` is called with 0.0 to 1.0; an exception in it stops the load and is raised here."""
+        self.n_contexts = 0  # those that were made of it and not freed
+        self.adapters: list[Any] = []
         self._in_use = threading.Lock()  # callers tokenize on their own threads, while the engine's frees the model
         params = c.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -43,7 +49,7 @@ class Model:
         failure: list[BaseException] = []
         params.progress_callback = c.llama_progress_callback(lambda done, _: _report(progress, done, failure))
         forget_error()
-        self._model = c.llama_model_load_from_file(str(path).encode("utf-8"), params)
+        self._model = c.llama_model_load_from_file(os.fsencode(path), params)
         if failure:
             self.free()
             raise failure[0]
@@ -64,6 +70,10 @@ class Model:
             ) from None
         if not data:
             return []
+        if len(data) > MAX_TEXT:
+            raise ContextTooLong(
+                f"A text of the prompt has {len(data)} bytes; no context holds more than {MAX_TEXT}.", "Shorten it."
+            )
         room = len(data) + 2
         tokens = (c.llama_token * room)()
         with self.in_use():
@@ -79,9 +89,13 @@ class Model:
         Raises `EngineClosed` when it is freed already.
         """
         with self._in_use:
-            if not self._model:
-                raise EngineClosed("The engine is closed.")
+            self.check_open()
             yield
+
+    def check_open(self) -> None:
+        """Raises `EngineClosed` when it is freed."""
+        if not self._model:
+            raise EngineClosed("The engine is closed.")
 
     def piece(self, token: int, *, tagged: bool = False) -> bytes:
         """The bytes of a token, which may be part of a character; control tokens have none.
@@ -91,7 +105,10 @@ class Model:
         known = self._pieces.get(token)
         if known is None:
             known = self._pieces[token] = self._read_piece(token)
-        return TAG if tagged and not known and c.llama_vocab_get_text(self.vocab, token) == TAG else known
+        if not tagged or known:
+            return known
+        self._check_token(token)
+        return TAG if c.llama_vocab_get_text(self.vocab, token) == TAG else known
 
     def _read_piece(self, token: int) -> bytes:
         self._check_token(token)
@@ -109,21 +126,26 @@ class Model:
         return bool(c.llama_vocab_is_eog(self.vocab, token))
 
     def _check_token(self, token: int) -> None:
+        self.check_open()
         if not 0 <= token < self.n_vocab:
             raise EngineError(f"Token {token} is outside of the vocabulary of {self.n_vocab}.")
 
     def load_adapter(self, path: Path) -> Any:
         """A LoRA adapter for `Context.set_adapter`; it is freed with the model."""
+        self.check_open()
         forget_error()
-        adapter = c.llama_adapter_lora_init(self._model, str(path).encode("utf-8"))
+        adapter = c.llama_adapter_lora_init(self._model, os.fsencode(path))
         if not adapter:
             raise ModelBroken(f"llama.cpp cannot use the adapter {path}: {last_error()}.")
+        self.adapters.append(adapter)
         return adapter
 
     def free(self) -> None:
         """Free the weights; the contexts made from them must be freed before."""
         with self._in_use:
             if self._model:
+                if self.n_contexts:
+                    raise EngineError(f"A model cannot be freed before the {self.n_contexts} contexts made of it.")
                 c.llama_model_free(self._model)
                 self._model = None
 

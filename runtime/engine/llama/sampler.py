@@ -74,6 +74,27 @@ _STAGES: dict[str, Callable[..., Any]] = {
 
 
 _SHAPING = ("logit_bias", "penalties")  # stages that change logits, token by token, and leave the order alone
+# By stage, the least and the most that each number may be. On others llama.cpp does not fail: it chooses wrongly.
+_HUGE = 1e6
+_RANGES: dict[str, tuple[tuple[float, float], ...]] = {
+    "penalties": ((0, _HUGE), (0, _HUGE), (-_HUGE, _HUGE), (-_HUGE, _HUGE)),
+    "min_p": ((0, 1),),
+    "temperature": ((1e-6, _HUGE),),
+    "distribution": ((0, 2**32 - 1),),
+    "greedy": (),
+}
+
+
+def _check_stage(n_vocab: int, name: str, arguments: Sequence[Any]) -> None:
+    """Raises `EngineError` for a stage that there is none of, and for numbers that it has no use for."""
+    if name == "logit_bias":
+        (pairs,) = arguments
+        if not all(0 <= token < n_vocab and abs(bias) <= _HUGE for token, bias in pairs):  # NaN is not
+            raise EngineError(f"A logit bias is no finite number, or of no token of {n_vocab}.")
+    elif name not in _RANGES or len(arguments) != len(_RANGES[name]):
+        raise EngineError(f"There is no sampler stage {name!r} of {len(arguments)} numbers.")
+    elif not all(low <= value <= high for value, (low, high) in zip(arguments, _RANGES[name], strict=True)):
+        raise EngineError(f"Sampler stage {name} got a number that is not finite, or out of bounds: {arguments}.")
 
 
 class Chain:
@@ -87,8 +108,7 @@ class Chain:
         if not names or names[-1] not in ("distribution", "greedy"):
             raise EngineError("A sampler chain must end in a stage that selects a token.")
         for name, *arguments in stages:
-            if any(isinstance(value, float) and not math.isfinite(value) for value in arguments):
-                raise EngineError(f"Sampler stage {name} got a number that is not finite: {arguments}.")
+            _check_stage(n_vocab, name, arguments)
         self._n_vocab = n_vocab
         self._shaping = sum(name in _SHAPING for name in names)
         self._stages = [_STAGES[name](n_vocab, *arguments) for name, *arguments in stages]
@@ -112,11 +132,15 @@ class Chain:
     def select(self, candidates: Candidates) -> int:
         """Filter the candidates, and draw one."""
         array = candidates.struct
+        array.selected = -1
         for stage in self._stages[self._shaping :]:
             c.llama_sampler_apply(stage, ctypes.byref(array))
         if not 0 <= array.selected < array.size:
             raise EngineError(f"The sampler selected candidate {array.selected} of {array.size}.")
-        return int(array.data[array.selected].id)
+        chosen = array.data[array.selected]
+        if not math.isfinite(chosen.logit):
+            raise EngineError(f"The sampler selected a token whose logit is {chosen.logit}.")
+        return int(chosen.id)
 
     def accept(self, token: int) -> None:
         """The token was written: the penalties remember it."""

@@ -29,6 +29,8 @@ def parse(text: str) -> Grammar:
     """The grammar that the text writes. Raises `InvalidRequest` with the line; `runtime.grammar.check` judges it."""
     if len(text) > limits.GRAMMAR_BYTES or len(text.encode("utf-8", "replace")) > limits.GRAMMAR_BYTES:
         raise InvalidRequest(f"The grammar has over {limits.GRAMMAR_BYTES:,} bytes, which is the most.")
+    if "\0" in text:
+        raise InvalidRequest("The grammar holds a NUL, behind which llama.cpp reads nothing.", r"Write it as \x00.")
     return _Parser(text).grammar()
 
 
@@ -37,6 +39,8 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text, self._at, self._depth = text, 0, 0
+        self._names: set[str] = set()  # of rules, as they are met
+        self._made = 0  # rules that llama.cpp makes of groups and repetitions
 
     def grammar(self) -> Grammar:
         rules: dict[str, Expr] = {}
@@ -46,8 +50,11 @@ class _Parser:
             self._space(nested=False)
             if not self._text.startswith("::=", self._at):
                 raise self._error(f"expected ::= after {name}")
+            if name in rules:  # llama.cpp takes the last, and chokes on what is left of the others
+                raise self._error(f"there is a rule {name} already")
             self._at += 3
             self._space(nested=True)
+            self._names.add(name)
             rules[name] = self._choice(nested=False)
             if self._next() not in ("", "\r", "\n"):
                 raise self._error("expected the end of the line")
@@ -64,19 +71,39 @@ class _Parser:
 
     def _sequence(self, *, nested: bool) -> Expr:
         items: list[Expr] = []
+        weight = 1  # of the last item: the rules that llama.cpp makes of it
         while (char := self._next()) and char not in "|)\r\n":
             if char in "*+?{":
                 if not items or items[-1] == EMPTY:
                     raise self._error(f"nothing before {char} to repeat")
-                items[-1] = Repeat(items[-1], *self._times(nested=nested))
+                low, high = self._times(nested=nested)
+                items[-1] = Repeat(items[-1], low, high)
+                weight = self._repeated(weight, low, high)
             else:
+                before = self._n_rules
                 items.append(self._item(char))
+                weight = max(1, self._n_rules - before) if char == "(" else 1
             self._space(nested=nested)
         return items[0] if len(items) == 1 else Sequence(tuple(items)) if items else EMPTY
 
+    @property
+    def _n_rules(self) -> int:
+        return len(self._names) + self._made
+
+    def _repeated(self, weight: int, low: int, high: int | None) -> int:
+        """The weight of an item once it is repeated. llama.cpp refuses more than `limits.REPEATED`."""
+        weight *= high or low or 1
+        if weight > limits.REPEATED:
+            hint = "Make a rule of what is repeated."
+            raise self._error(f"it repeats {weight:,} rules; {limits.REPEATED:,} are the most", hint)
+        self._made += 1 if high is None else max(0, high - low)
+        return weight
+
     def _item(self, char: str) -> Expr:
         if _NAME.match(char):
-            return Ref(self._match(_NAME, "a name"))
+            name = self._match(_NAME, "a name")
+            self._names.add(name)
+            return Ref(name)
         if char in "<!":
             raise self._error("token references are not supported")
         self._at += 1
@@ -94,6 +121,7 @@ class _Parser:
         self._depth += 1
         if self._depth > limits.NESTING:
             raise self._error(f"more than {limits.NESTING} nested groups")
+        self._made += 1
         self._space(nested=True)
         inner = self._choice(nested=True)
         if self._next() != ")":
@@ -171,6 +199,6 @@ class _Parser:
         self._at = found.end()
         return found[0]
 
-    def _error(self, why: str) -> InvalidRequest:
+    def _error(self, why: str, hint: str | None = None) -> InvalidRequest:
         line = self._text.count("\n", 0, self._at) + 1
-        return InvalidRequest(f"grammar, line {line}: {why}.")
+        return InvalidRequest(f"grammar, line {line}: {why}.", hint)
