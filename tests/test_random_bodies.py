@@ -1,5 +1,5 @@
 """Bodies that nobody would send, at every address that takes one: each is answered or refused in form, none is a fault
-of ours, none takes long, and the next right one is answered. RANDOM_BODIES is how many; their dice is seeded.
+of ours, none takes long, and the next right one is answered. FUZZ_EXAMPLES is how many; their dice is seeded.
 
 In process, through the whole application but for sockets. `test_fuzz.py` has those that follow the schemas, over HTTP.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 from runtime import AsyncRuntime
 from runtime.server.app import application
 from runtime.server.guards import MAX_BODY
+from tests.counts import examples
 from tests.fake_engine import FakeEngine
 from tests.gate import PATIENCE
 from tests.rawgguf import model_bytes
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-COUNT = int(os.environ.get("RANDOM_BODIES", "2000"))
+COUNT = examples(2000)
 HANG = 2.0  # seconds of a processor that no answer takes, whatever else the machine does
 NATIVE, CHAT_AT, TEXT_AT, RESPONSES = "/ai/run/tiny", "/v1/chat/completions", "/v1/completions", "/v1/responses"
 ADDRESSES = (NATIVE, CHAT_AT, TEXT_AT, RESPONSES, "/ai/v1/chat/completions")
